@@ -1,0 +1,11 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Eigengate.OpenAiApi;
+
+/// <summary>Serialization of the wire records: snake_case names, every documented key present, null written as null.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ErrorBody))]
+[JsonSerializable(typeof(ModelCard))]
+[JsonSerializable(typeof(ModelList))]
+public sealed partial class ApiJson : JsonSerializerContext;
