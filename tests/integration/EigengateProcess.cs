@@ -1,0 +1,93 @@
+using System.Diagnostics;
+using System.Text;
+using System.Threading.Channels;
+
+namespace Eigengate.Integration.Tests;
+
+/// <summary>The `eigengate` command as a user runs it: a child process, ended by its id.</summary>
+internal sealed class EigengateProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly StringBuilder _output = new();
+    private readonly Channel<string> _lines = Channel.CreateBounded<string>(10_000);
+
+    private EigengateProcess(Process process)
+    {
+        _process = process;
+        process.OutputDataReceived += (_, e) => Record(e.Data);
+        process.ErrorDataReceived += (_, e) => Record(e.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+                return _output.ToString();
+        }
+    }
+
+    public static EigengateProcess Start(params IEnumerable<string> arguments)
+    {
+        string assembly = Path.Combine(AppContext.BaseDirectory, "eigengate.dll");
+        var info = new ProcessStartInfo("dotnet", [assembly, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = Repository.Root,
+        };
+        return new EigengateProcess(Process.Start(info)!);
+    }
+
+    /// <summary>Runs to the end; exit code and everything printed.</summary>
+    public static async Task<(int ExitCode, string Output)> RunAsync(CancellationToken cancel, params IEnumerable<string> arguments)
+    {
+        await using EigengateProcess process = Start(arguments);
+        await process._process.WaitForExitAsync(cancel);
+        return (process._process.ExitCode, process.Output);
+    }
+
+    /// <summary>The rest of the first line that starts with <paramref name="label"/>, e.g. the URL after "gateway".</summary>
+    public async Task<string> ValueOfAsync(string label, CancellationToken cancel)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(TimeSpan.FromSeconds(60));
+        try
+        {
+            await foreach (string line in _lines.Reader.ReadAllAsync(limit.Token))
+            {
+                if (line.TrimStart().StartsWith(label + " ", StringComparison.Ordinal))
+                    return line.TrimStart()[label.Length..].Trim();
+            }
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+        }
+
+        throw new InvalidOperationException($"eigengate did not print '{label}'; it printed:\n{Output}");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+            _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+
+    private void Record(string? line)
+    {
+        if (line is null)
+        {
+            if (_process.HasExited)
+                _lines.Writer.TryComplete();
+            return;
+        }
+
+        lock (_output)
+            _output.AppendLine(line);
+        _lines.Writer.TryWrite(line);
+    }
+}
