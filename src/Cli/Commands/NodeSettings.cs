@@ -1,0 +1,61 @@
+using System.CommandLine;
+using Eigengate.ComputeNode;
+using Eigengate.Inference;
+
+namespace Eigengate.Cli.Commands;
+
+/// <summary>Options that `serve` and `node` share, and the node's options made of them.</summary>
+internal sealed class NodeSettings
+{
+    public Option<string?> Model { get; } = new("--model") { Description = "Base model folder in Hugging Face layout", HelpName = "DIR" };
+
+    public Option<string?> Bundle { get; } = new("--bundle") { Description = "Compressed adapters, as written by `eigengate compress`", HelpName = "DIR" };
+
+    public Option<string?> Adapters { get; } = new("--adapters") { Description = "Folder of PEFT adapters; those not in the bundle are served uncompressed", HelpName = "DIR" };
+
+    public Option<string> Device { get; } = new Option<string>("--device") { Description = "Where the engine runs", DefaultValueFactory = _ => "cpu" }
+        .AcceptOnlyFromAmong("cpu", "cuda");
+
+    public Option<string> Dtype { get; } = new Option<string>("--dtype") { Description = "Number type of weights, activations and KV cache", DefaultValueFactory = _ => "float32" }
+        .AcceptOnlyFromAmong("float32", "bfloat16");
+
+    public Option<string[]> ServedModelName { get; } = new("--served-model-name")
+    {
+        Description = "Public names of the base; the folder's name by default",
+        HelpName = "NAME",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    public Option<int?> MaxModelLength { get; } = new("--max-model-len") { Description = "Prompt and output together, in tokens; the model's context by default", HelpName = "N" };
+
+    public Option<double> KvCache { get; } = new("--kv-cache-gb") { Description = "Memory of the KV cache in GB", HelpName = "GB", DefaultValueFactory = _ => 2 };
+
+    public Option<int> AdapterSlots { get; } = new("--adapter-slots") { Description = "Adapters on the device at once; the rest wait in the index", HelpName = "N", DefaultValueFactory = _ => 1024 };
+
+    public Option<int> MaxSequences { get; } = new("--max-num-seqs") { Description = "Sequences that run at once", HelpName = "N", DefaultValueFactory = _ => 256 };
+
+    public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; all cores by default", HelpName = "N" };
+
+    public IEnumerable<Option> All =>
+        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads];
+
+    public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
+    {
+        ModelDirectory = model,
+        BundleDirectory = bundle,
+        AdapterDirectory = options.GetValue(Adapters),
+        Index = index,
+        Urls = urls,
+        ServedModelNames = options.GetValue(ServedModelName) is { Length: > 0 } names ? names : null,
+        Engine = new EngineOptions
+        {
+            Device = options.GetValue(Device)!,
+            DType = options.GetValue(Dtype) == "bfloat16" ? EngineDType.BFloat16 : EngineDType.Float32,
+            MaxModelLength = options.GetValue(MaxModelLength),
+            KvCacheBytes = (long)(options.GetValue(KvCache) * 1e9),
+            AdapterSlots = options.GetValue(AdapterSlots),
+            MaxSequences = options.GetValue(MaxSequences),
+            Threads = options.GetValue(Threads),
+        },
+    };
+}
