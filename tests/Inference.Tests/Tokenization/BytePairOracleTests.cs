@@ -26,16 +26,14 @@ public class BytePairOracleTests
             PreTokenizer = new RegexPreTokenizer(new Regex(pattern), null),
         });
         RandomText.Gen.Where(text => !text.Any(char.IsSurrogate) && !text.Contains('<')).Sample(text =>
-        {
-            var composed = text.Normalize();
-            return ours.Encode(composed, addSpecialTokens: false).SequenceEqual(oracle.EncodeToIds(composed));
-        });
+            ours.Encode(text, addSpecialTokens: false).SequenceEqual(oracle.EncodeToIds(text)));
     }
 
     /// <summary>Random merges over the frequent characters, so that many of them apply and compete.</summary>
     private static void AddMerges(JsonNode json, Random random, Dictionary<string, int> vocabulary, List<string> merges)
     {
         var model = json["model"]!;
+        json["normalizer"] = null;
         foreach (var (piece, id) in model["vocab"]!.AsObject())
             vocabulary[piece] = (int)id!;
         List<string> pieces = [.. "helo -'s12.<|>\u0120\u010A\u0122\u00E2\u00C3".Where(c => c != ' ').Select(c => c.ToString())];
