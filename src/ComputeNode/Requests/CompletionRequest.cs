@@ -148,7 +148,7 @@ internal sealed record CompletionRequest
     {
         string? id = body.Text("request_id");
         // It is echoed in a response header, which can carry printable ASCII only.
-        return id is null || (id.Length is > 0 and <= 256 && id.All(c => c is >= ' ' and <= '~')) ? id
+        return id is null || Hosting.RequestId.IsPrintable(id) ? id
             : throw Refused("request_id", "request_id must be 1 to 256 printable ASCII characters.");
     }
 
