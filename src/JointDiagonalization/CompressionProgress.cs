@@ -1,0 +1,32 @@
+using Eigengate.JointDiagonalization.Bundles;
+
+namespace Eigengate.JointDiagonalization;
+
+public enum CompressionStage
+{
+    /// <summary>Opening adapters: one step each.</summary>
+    Reading,
+
+    /// <summary>Reading modules for the assignment, one step each, then rounds of moves.</summary>
+    Clustering,
+
+    /// <summary>Fitting modules: one step each.</summary>
+    Fitting,
+
+    /// <summary>Writing the bundle's files.</summary>
+    Writing,
+}
+
+/// <summary>How far a run is.</summary>
+/// <param name="Stage">What is being done.</param>
+/// <param name="Done">Finished steps of this stage.</param>
+/// <param name="Total">All steps of this stage.</param>
+/// <param name="Detail">The adapter, module or round just finished.</param>
+/// <param name="RelSqError">Mean relative squared error of what the step fitted, where it fitted something.</param>
+public sealed record CompressionProgress(CompressionStage Stage, int Done, int Total, string Detail, double? RelSqError = null);
+
+/// <summary>An adapter left out of a bundle, and why.</summary>
+public sealed record SkippedAdapter(string Id, string Reason);
+
+/// <summary>What a run wrote.</summary>
+public sealed record CompressionResult(BundleManifest Manifest, CompressionReport Report, IReadOnlyList<SkippedAdapter> Skipped);

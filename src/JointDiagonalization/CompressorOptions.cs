@@ -1,0 +1,55 @@
+using Eigengate.Safetensors;
+
+namespace Eigengate.JointDiagonalization;
+
+/// <summary>Settings of a compression run; checked when it starts.</summary>
+public sealed record CompressorOptions
+{
+    public const int DefaultRank = 16;
+    public const int DefaultClusters = 1;
+
+    /// <summary>Folder to write; must not exist, or be a bundle when <see cref="Overwrite"/> is set.</summary>
+    public required string Output { get; init; }
+
+    /// <summary>Upper limit of r_U, columns of U.</summary>
+    public int RankU { get; init; } = DefaultRank;
+
+    /// <summary>Upper limit of r_V, columns of V.</summary>
+    public int RankV { get; init; } = DefaultRank;
+
+    /// <summary>Number of adapter clusters, each with bases of its own; fewer when there are fewer adapters.</summary>
+    public int Clusters { get; init; } = DefaultClusters;
+
+    public ulong Seed { get; init; }
+
+    /// <summary>Upper limit of iterations of the final fits; they stop earlier when the error no longer falls.</summary>
+    public int Iterations { get; init; } = 10;
+
+    /// <summary>Torch device: "cpu" or "cuda".</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>Storage type of bases and cores: F32, BF16 or F16. The fit itself is float32.</summary>
+    public DType DType { get; init; } = DType.F32;
+
+    /// <summary>Fail on the first adapter that cannot be used instead of leaving it out.</summary>
+    public bool Strict { get; init; }
+
+    public bool Overwrite { get; init; }
+
+    /// <summary>Name of the base model for the manifest; when null, the one that all adapters state.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Folder of the base model; when given, adapters must match its shapes.</summary>
+    public string? BaseModelFolder { get; init; }
+
+    internal void Validate()
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(Output);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankU);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Iterations);
+        if (DType is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new ArgumentOutOfRangeException(nameof(DType), DType, "bases and cores are stored as F32, BF16 or F16");
+    }
+}

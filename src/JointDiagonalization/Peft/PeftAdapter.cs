@@ -1,0 +1,154 @@
+using System.Security.Cryptography;
+using Eigengate.Safetensors;
+
+namespace Eigengate.JointDiagonalization.Peft;
+
+/// <summary>
+/// One PEFT adapter folder: plain LoRA or rsLoRA (spec/adapters.md §1, §2.1). Opening validates the config and the tensor
+/// headers; weights are read on demand and no file stays open, so that thousands can be held at once.
+/// </summary>
+public sealed class PeftAdapter
+{
+    internal const string WeightsFile = "adapter_model.safetensors";
+    private const string PickleFile = "adapter_model.bin";
+    private static readonly string[] OwnFiles = [PeftConfig.FileName, WeightsFile, PickleFile];
+
+    private readonly string _weightsPath;
+
+    private PeftAdapter(string id, string folder, PeftConfig config, IReadOnlyDictionary<string, PeftModule> modules)
+    {
+        Id = id;
+        Folder = folder;
+        _weightsPath = Path.Combine(folder, WeightsFile);
+        BaseModel = config.BaseModel;
+        Modules = modules;
+        WeightBytes = new FileInfo(_weightsPath).Length;
+    }
+
+    /// <summary>The folder's name.</summary>
+    public string Id { get; }
+
+    public string Folder { get; }
+
+    /// <summary>base_model_name_or_path of the config, when stated.</summary>
+    public string? BaseModel { get; }
+
+    /// <summary>Adapted modules by path, e.g. <c>model.layers.0.self_attn.q_proj</c>, in ordinal order.</summary>
+    public IReadOnlyDictionary<string, PeftModule> Modules { get; }
+
+    /// <summary>Size of adapter_model.safetensors.</summary>
+    public long WeightBytes { get; }
+
+    /// <summary>Largest LoRA rank of any module.</summary>
+    public int Rank => Modules.Values.Max(m => m.Rank);
+
+    /// <summary>Adapter folders directly below <paramref name="root"/> (or root itself), in ordinal order of their names.</summary>
+    public static IReadOnlyList<string> FindFolders(string root)
+    {
+        if (IsAdapterFolder(root))
+            return [root];
+        return Directory.Exists(root)
+            ? [.. Directory.EnumerateDirectories(root).Where(IsAdapterFolder).OrderBy(Path.GetFileName, StringComparer.Ordinal)]
+            : throw new DirectoryNotFoundException($"the adapter folder '{root}' does not exist");
+
+        static bool IsAdapterFolder(string folder) => Array.Exists(OwnFiles, file => File.Exists(Path.Combine(folder, file)));
+    }
+
+    /// <param name="folder">Folder with adapter_config.json and adapter_model.safetensors.</param>
+    /// <param name="baseShapes">When given, every module must exist there with the same shape.</param>
+    /// <exception cref="AdapterFormatException">Anything missing, unsupported or inconsistent.</exception>
+    public static PeftAdapter Open(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes = null)
+    {
+        string id = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        try
+        {
+            string configPath = Require(folder, PeftConfig.FileName, id);
+            PeftConfig config = PeftConfig.Parse(id, File.ReadAllBytes(configPath));
+            if (!File.Exists(Path.Combine(folder, WeightsFile)) && File.Exists(Path.Combine(folder, PickleFile)))
+                throw new AdapterFormatException(id, $"{PickleFile} is a pickle file, which is not read; convert it to {WeightsFile}");
+            string weights = Require(folder, WeightsFile, id);
+            using SafetensorsFile file = SafetensorsFile.Open(weights);
+            var modules = ModuleTable.Build(id, file.Tensors.Values, config);
+            if (baseShapes is not null)
+                BaseShapes.Check(id, modules.Values, baseShapes);
+            return new PeftAdapter(id, folder, config, modules);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new AdapterFormatException(id, e.Message, e);
+        }
+        catch (Exception e) when (e is IOException and not AdapterFormatException or UnauthorizedAccessException)
+        {
+            throw new AdapterFormatException(id, $"cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads A and B of one module, widened to float32.</summary>
+    /// <exception cref="AdapterFormatException">The file changed or holds a value that is not finite.</exception>
+    public LoraDelta ReadDelta(string module)
+    {
+        if (!Modules.TryGetValue(module, out PeftModule? entry))
+            throw new ArgumentException($"adapter '{Id}' does not adapt {module}", nameof(module));
+        try
+        {
+            using var handle = File.OpenHandle(_weightsPath);
+            return new LoraDelta(
+                ReadTensor(handle, entry.B), ReadTensor(handle, entry.A), entry.OutFeatures, entry.InFeatures, entry.Rank, entry.Scale);
+        }
+        catch (Exception e) when (e is IOException and not AdapterFormatException)
+        {
+            throw new AdapterFormatException(Id, $"{WeightsFile} cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads every weight once and refuses values that are not finite, by tensor and index.</summary>
+    /// <exception cref="AdapterFormatException">A NaN or infinity.</exception>
+    public void RequireFinite()
+    {
+        foreach (string module in Modules.Keys)
+            ReadDelta(module);
+    }
+
+    /// <summary>SHA-256, in hex, over the SHA-256 of the config and of the weights: the identity of this version of the adapter.</summary>
+    public string ComputeDigest()
+    {
+        using var both = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string name in new[] { PeftConfig.FileName, WeightsFile })
+        {
+            using FileStream stream = File.OpenRead(Path.Combine(Folder, name));
+            both.AppendData(SHA256.HashData(stream));
+        }
+
+        return Convert.ToHexStringLower(both.GetHashAndReset());
+    }
+
+    private float[] ReadTensor(Microsoft.Win32.SafeHandles.SafeFileHandle handle, TensorEntry entry)
+    {
+        byte[] bytes = new byte[entry.ByteLength];
+        for (int read = 0; read < bytes.Length;)
+        {
+            int count = RandomAccess.Read(handle, bytes.AsSpan(read), entry.Offset + read);
+            if (count == 0)
+                throw new AdapterFormatException(Id, $"{WeightsFile}: tensor '{entry.Name}' ends early; the file changed since it was opened");
+            read += count;
+        }
+
+        float[] values = new float[entry.Count];
+        FloatConversion.TryWiden(bytes, entry.DType, values);
+        int bad = Array.FindIndex(values, v => !float.IsFinite(v));
+        if (bad >= 0)
+        {
+            long columns = entry.Shape[1];
+            throw new AdapterFormatException(
+                Id, $"{WeightsFile}: tensor '{entry.Name}' holds {values[bad]} at [{bad / columns}, {bad % columns}]; finite values were expected");
+        }
+
+        return values;
+    }
+
+    private static string Require(string folder, string name, string id)
+    {
+        string path = Path.Combine(folder, name);
+        return File.Exists(path) ? path : throw new AdapterFormatException(id, $"the file {name} is missing in '{folder}'");
+    }
+}

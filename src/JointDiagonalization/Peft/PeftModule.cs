@@ -1,0 +1,14 @@
+using Eigengate.Safetensors;
+
+namespace Eigengate.JointDiagonalization.Peft;
+
+/// <summary>One adapted module of an adapter file: where A [l, d_in] and B [d_out, l] lie, and the serving scale.</summary>
+public sealed record PeftModule(string Path, TensorEntry A, TensorEntry B, double Scale)
+{
+    /// <summary>LoRA rank l.</summary>
+    public int Rank => (int)A.Shape[0];
+
+    public int OutFeatures => (int)B.Shape[0];
+
+    public int InFeatures => (int)A.Shape[1];
+}

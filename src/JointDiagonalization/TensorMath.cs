@@ -1,0 +1,38 @@
+using static TorchSharp.torch;
+
+namespace Eigengate.JointDiagonalization;
+
+/// <summary>Small helpers over TorchSharp; results belong to the caller's dispose scope.</summary>
+internal static class TensorMath
+{
+    internal static float[] ToFloats(this Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        return tensor.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
+    }
+
+    internal static double[] ToDoubles(this Tensor tensor)
+    {
+        using var scope = NewDisposeScope();
+        return tensor.to(ScalarType.Float64).cpu().contiguous().data<double>().ToArray();
+    }
+
+    /// <summary>Orthonormal basis of the columns by Householder QR in float64; complete even when they are dependent.</summary>
+    internal static Tensor Orthonormalise(Tensor columns)
+    {
+        var (q, _) = linalg.qr(columns.to(ScalarType.Float64));
+        return q;
+    }
+
+    /// <summary>Eigenvectors [n, count] of the largest eigenvalues, descending, and all eigenvalues, descending (float64).</summary>
+    internal static (Tensor Vectors, double[] Values) LargestEigenvectors(Tensor symmetric, int count)
+    {
+        var (values, vectors) = linalg.eigh(symmetric);
+        double[] descending = values.ToDoubles();
+        Array.Reverse(descending);
+        return (vectors.narrow(1, vectors.shape[1] - count, count).flip(1), descending);
+    }
+
+    /// <summary>x xᵀ of each matrix of a batch: [k, a, b] to [k, a, a].</summary>
+    internal static Tensor RowGrams(Tensor batch) => batch.bmm(batch.transpose(1, 2));
+}
