@@ -77,7 +77,7 @@ internal sealed record CompletionRequest
             ContinuousUsage = continuousUsage && includeUsage,
             Echo = echo,
             Logprobs = ReadLogprobs(body, limits),
-            PromptLogprobs = ReadPromptLogprobs(body, stream),
+            PromptLogprobs = ReadPromptLogprobs(body, stream, limits),
             AddSpecialTokens = body.Flag("add_special_tokens") ?? true,
             TruncatePromptTokens = body.Integer("truncate_prompt_tokens", minimum: -1),
             TruncationSide = ReadTruncationSide(body),
@@ -116,12 +116,12 @@ internal sealed record CompletionRequest
             : throw Refused("logprobs", $"logprobs must be in [0, {limits.MaxLogprobs}], got {count}.");
     }
 
-    private static int? ReadPromptLogprobs(JsonFields body, bool stream)
+    private static int? ReadPromptLogprobs(JsonFields body, bool stream, RequestLimits limits)
     {
         if (body.Integer("prompt_logprobs") is not { } count)
             return null;
-        if (count is < -1 or > int.MaxValue)
-            throw Refused("prompt_logprobs", $"prompt_logprobs must be -1 (the whole vocabulary) or at least 0, got {count}.");
+        if (count < -1 || count > limits.MaxLogprobs)
+            throw Refused("prompt_logprobs", $"prompt_logprobs must be in [0, {limits.MaxLogprobs}] or -1, got {count}.");
         if (stream && count != 0)
             throw Refused("prompt_logprobs", "prompt_logprobs cannot be combined with stream: true.");
         return (int)count;
