@@ -1,0 +1,79 @@
+using System.Text.Json;
+
+namespace Eigengate.Inference.Tokenization;
+
+/// <summary>A JSON value that knows where it came from, so that every error can name its file and field.</summary>
+internal readonly record struct JsonField(string File, string Path, JsonElement Value)
+{
+    public bool IsAbsent => Value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
+
+    /// <summary>The object in a file; an absent field when the file does not exist.</summary>
+    public static JsonField ReadFile(string file)
+    {
+        if (!System.IO.File.Exists(file))
+            return new JsonField(file, "", default);
+        try
+        {
+            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(file));
+            var root = new JsonField(file, "", document.RootElement.Clone());
+            return root.Value.ValueKind == JsonValueKind.Object ? root : throw root.Error("is not a JSON object");
+        }
+        catch (JsonException e)
+        {
+            throw new TokenizerFormatException(file, "$", $"is not valid JSON: {e.Message}", e);
+        }
+    }
+
+    public JsonField this[string name]
+    {
+        get
+        {
+            var path = Path.Length == 0 ? name : $"{Path}.{name}";
+            if (IsAbsent)
+                return new JsonField(File, path, default);
+            if (Value.ValueKind != JsonValueKind.Object)
+                throw Error("is not an object");
+            return new JsonField(File, path, Value.TryGetProperty(name, out var value) ? value : default);
+        }
+    }
+
+    public string Text() => Value.ValueKind == JsonValueKind.String ? Value.GetString()! : throw Error("is not a string");
+
+    public string? TextOrNull() => IsAbsent ? null : Text();
+
+    public int Integer() =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number) ? number : throw Error("is not an integer");
+
+    public bool Flag(bool whenAbsent) => Value.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ when IsAbsent => whenAbsent,
+        _ => throw Error("is not true or false"),
+    };
+
+    /// <summary>The elements of an array; none when absent.</summary>
+    public IEnumerable<JsonField> Items()
+    {
+        if (IsAbsent)
+            yield break;
+        if (Value.ValueKind != JsonValueKind.Array)
+            throw Error("is not an array");
+        var index = 0;
+        foreach (var item in Value.EnumerateArray())
+            yield return new JsonField(File, $"{Path}[{index++}]", item);
+    }
+
+    /// <summary>The members of an object; none when absent.</summary>
+    public IEnumerable<(string Name, JsonField Field)> Members()
+    {
+        if (IsAbsent)
+            yield break;
+        if (Value.ValueKind != JsonValueKind.Object)
+            throw Error("is not an object");
+        foreach (var member in Value.EnumerateObject())
+            yield return (member.Name, new JsonField(File, $"{Path}.{member.Name}", member.Value));
+    }
+
+    public TokenizerFormatException Error(string problem) => new(File, Path.Length == 0 ? "$" : Path, problem);
+}
