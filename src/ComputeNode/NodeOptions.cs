@@ -1,5 +1,6 @@
 using Eigengate.AdapterCache;
 using Eigengate.ComputeNode.Requests;
+using Eigengate.Inference;
 
 namespace Eigengate.ComputeNode;
 
@@ -30,17 +31,14 @@ public sealed record NodeOptions
     /// <summary>Address under which the gateway reaches this node; null: the first listening address.</summary>
     public string? AdvertisedUrl { get; init; }
 
-    /// <summary><c>cpu</c> or <c>cuda</c>.</summary>
-    public string Device { get; init; } = "cpu";
-
-    /// <summary>Number format of the base weights: <c>auto</c> (as stored), <c>float32</c>, <c>bfloat16</c>.</summary>
-    public string Dtype { get; init; } = "auto";
+    /// <summary>Device, number type, context length and memory of the engine.</summary>
+    public EngineOptions Engine { get; init; } = new();
 
     /// <summary>Public names of the base model, the first one in responses; null: the name of its folder.</summary>
     public IReadOnlyList<string>? ServedModelNames { get; init; }
 
-    /// <summary>Context length in tokens; null: the model's own, which is also the most.</summary>
-    public int? MaxModelLength { get; init; }
+    /// <summary>How long fetching an adapter and waiting for a free slot may take together.</summary>
+    public TimeSpan AdapterLoadTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     public RequestLimits Limits { get; init; } = new();
 

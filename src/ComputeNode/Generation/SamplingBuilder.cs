@@ -55,7 +55,7 @@ internal static class SamplingBuilder
     private static int? PromptLogprobs(CompletionRequest request, ServedModel model) => request.PromptLogprobs is not -1 ? request.PromptLogprobs
         : throw new ApiException(ApiError.BadRequest($"prompt_logprobs: -1 asks for all {model.VocabularySize} tokens, more than this server reports.", "prompt_logprobs"));
 
-    private static IEnumerable<long> Known(IEnumerable<long> ids, string field, ServedModel model)
+    private static long[] Known(IEnumerable<long> ids, string field, ServedModel model)
     {
         long[] all = [.. ids];
         long[] unknown = [.. all.Where(id => id < 0 || id >= model.VocabularySize)];

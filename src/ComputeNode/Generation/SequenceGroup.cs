@@ -24,7 +24,7 @@ internal sealed class SequenceGroup : IAsyncDisposable
         _ending = ending;
         _cancel = CancellationTokenSource.CreateLinkedTokenSource(cancel, ending);
         _unfinished = requests.Count;
-        _running = Task.WhenAll([.. requests.Select((request, i) => PumpAsync(i, generate(request, _cancel.Token)))]);
+        _running = Task.WhenAll([.. requests.Select((request, i) => PumpAsync(i, request, generate))]);
     }
 
     /// <summary>
@@ -72,11 +72,12 @@ internal sealed class SequenceGroup : IAsyncDisposable
     }
 
     /// <summary>Passes one sequence's events on. Never throws: the reader of the group does.</summary>
-    private async Task PumpAsync(int index, IAsyncEnumerable<GenerationEvent> events)
+    private async Task PumpAsync(int index, GenerationRequest request, Func<GenerationRequest, CancellationToken, IAsyncEnumerable<GenerationEvent>> generate)
     {
         try
         {
-            await foreach (GenerationEvent next in events)
+            _cancel.Token.ThrowIfCancellationRequested();
+            await foreach (GenerationEvent next in generate(request, _cancel.Token))
                 _events.Writer.TryWrite((index, next));
         }
         catch (OperationCanceledException) when (_ending.IsCancellationRequested)

@@ -1,5 +1,6 @@
 using Eigengate.AdapterCache;
 using Eigengate.ComputeNode.Responses;
+using Eigengate.Inference;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -41,6 +42,8 @@ internal static class ErrorResponses
                 return ApiError.TooLarge("The request body is larger than this server accepts.");
             case BadHttpRequestException malformed:
                 return ApiError.Schema(malformed.Message);
+            case EngineOverloadedException:
+                return ApiError.Overloaded("This node's queue is full; try again shortly.", RetrySoon);
             case IndexUnavailableException:
                 logger.LogWarning(exception, "Request {RequestId}: the index does not answer", context.TraceIdentifier);
                 return ApiError.Unavailable("The adapter index does not answer at the moment.", RetrySoon);

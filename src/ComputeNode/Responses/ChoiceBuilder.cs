@@ -43,8 +43,6 @@ internal sealed class ChoiceBuilder
     /// <summary>Generated so far, the token that ends the choice included.</summary>
     public int CompletionTokens { get; private set; }
 
-    public bool IsFinished => _finished is not null;
-
     /// <summary>Takes the next event. True when a stream should send what there is.</summary>
     public bool Add(GenerationEvent next)
     {
@@ -102,7 +100,8 @@ internal sealed class ChoiceBuilder
         PromptLogprobs = _promptLogprobs,
     };
 
-    private string? FinishReason => _finished?.Reason switch
+    /// <summary>As on the wire (§7.4); null while the choice grows.</summary>
+    public string? FinishReason => _finished?.Reason switch
     {
         null => null,
         Inference.FinishReason.Stop => "stop",
