@@ -1,0 +1,98 @@
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.Kernels;
+using Eigengate.Inference.Kernels.Cpu;
+using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Models;
+using Eigengate.Inference.Tokenization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Eigengate.Inference;
+
+/// <summary>Everything an engine owns on the device, built once from a model directory and the options.</summary>
+internal sealed class EngineParts : IDisposable
+{
+    private EngineParts(EngineOptions options, Tokenizer tokenizer, LlamaModel model, int maxModelLength, int kvBlocks, ScalarType dtype, Device device)
+    {
+        Options = options;
+        Tokenizer = tokenizer;
+        Model = model;
+        MaxModelLength = maxModelLength;
+        KvBlocks = kvBlocks;
+        Cache = new KvMemory(model.Config, kvBlocks, options.BlockSize, dtype, device);
+        Bases = new BasisStore(model.Config, dtype, device);
+        Slots = new AdapterSlots(options.AdapterSlots, Bases, device);
+    }
+
+    public EngineOptions Options { get; }
+
+    public Tokenizer Tokenizer { get; }
+
+    public LlamaModel Model { get; }
+
+    /// <summary>Tokens of one sequence that the model and the options allow.</summary>
+    public int MaxModelLength { get; }
+
+    public int KvBlocks { get; }
+
+    public KvMemory Cache { get; }
+
+    public BasisStore Bases { get; }
+
+    public AdapterSlots Slots { get; }
+
+    public static EngineParts Load(string directory, EngineOptions options)
+    {
+        options.Validate();
+        ModelConfig config = ModelConfig.Load(directory);
+        Device device = Find(options.Device);
+        torch.set_num_threads(Math.Min(options.Threads ?? Environment.ProcessorCount, Environment.ProcessorCount));
+        ScalarType dtype = options.DType == EngineDType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
+        int maxModelLength = Math.Min(options.MaxModelLength ?? config.MaxPositions, config.MaxPositions);
+        int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
+        var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
+        Tokenizer tokenizer = Tokenizer.Load(directory);
+        LlamaWeights weights = LlamaWeights.Load(directory, config, dtype, device);
+        IKernels kernels = CreateKernels(config, rotary, options, device);
+        var model = new LlamaModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
+        return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);
+    }
+
+    public void Dispose()
+    {
+        Slots.Dispose();
+        Bases.Dispose();
+        Cache.Dispose();
+        Model.Dispose();
+    }
+
+    private static Device Find(string name)
+    {
+        if (name == "cpu")
+            return CPU;
+        if (!torch.cuda.is_available())
+            throw new NotSupportedException("device 'cuda' was asked for, but libtorch finds no CUDA device; use device 'cpu' or a CUDA build of libtorch");
+        return CUDA;
+    }
+
+    private static int CountKvBlocks(ModelConfig config, EngineOptions options, int maxModelLength, ScalarType dtype)
+    {
+        if (options.KvBlocks is { } blocks)
+            return blocks;
+        long bytes = KvMemory.BytesPerBlock(config, options.BlockSize, dtype == ScalarType.BFloat16 ? 2 : 4);
+        long useful = (long)options.MaxSequences * ((maxModelLength + options.BlockSize - 1) / options.BlockSize);
+        long count = Math.Min(options.KvCacheBytes / bytes, Math.Min(useful, int.MaxValue / options.BlockSize));
+        return count > 0
+            ? (int)count
+            : throw new ArgumentException($"KvCacheBytes {options.KvCacheBytes} is less than one KV block of {bytes} bytes");
+    }
+
+    private static IKernels CreateKernels(ModelConfig config, RotaryTable rotary, EngineOptions options, Device device)
+    {
+        if (device.type != DeviceType.CPU || options.ReferenceKernels)
+            return new TorchKernels(config, rotary, device);
+        return options.DType == EngineDType.BFloat16
+            ? new CpuKernels<Bf16>(config, rotary, options.MaxBatchedTokens)
+            : new CpuKernels<F32>(config, rotary, options.MaxBatchedTokens);
+    }
+}

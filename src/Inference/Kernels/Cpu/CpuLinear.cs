@@ -1,0 +1,229 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Eigengate.Inference.Kernels.Cpu;
+
+/// <summary>Matrix products for few rows, where a library call costs more than the arithmetic or reading the weights once is all there is.</summary>
+internal static unsafe class CpuLinear
+{
+    private const int Lanes = 16;
+
+    /// <summary>y[r, o] = Σ_i x[r, i] · w[o, i], or added to y.</summary>
+    /// <param name="x">Rows of <paramref name="inner"/> elements, <paramref name="strideX"/> apart.</param>
+    /// <param name="w">[outputs, inner]</param>
+    /// <param name="y">Rows of <paramref name="outputs"/> elements, <paramref name="strideY"/> apart.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Multiply<T>(T* x, nint strideX, T* w, int inner, T* y, nint strideY, int rows, int outputs, bool accumulate)
+        where T : unmanaged, IElement<T>
+    {
+        // Weights outside, rows inside: four weight rows stay in the first-level cache for all rows.
+        int o = 0;
+        for (; o + 4 <= outputs; o += 4)
+        {
+            T* weights = w + ((nint)o * inner);
+            int r = 0;
+            for (; r + 4 <= rows; r += 4)
+                Tile4x4(x + (r * strideX), strideX, weights, inner, y + (r * strideY) + o, strideY, accumulate);
+            for (; r < rows; r++)
+                Tile1x4(x + (r * strideX), weights, inner, y + (r * strideY) + o, accumulate);
+        }
+
+        for (; o < outputs; o++)
+        {
+            for (int r = 0; r < rows; r++)
+                Put(y + (r * strideY) + o, Dot(x + (r * strideX), w + ((nint)o * inner), inner), accumulate);
+        }
+    }
+
+    /// <summary>y[o] += Σ_j c[j] · w[j, o] for one row.</summary>
+    /// <param name="w">[inner, outputs]</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddCombination<T>(float* c, T* w, int inner, T* y, int outputs)
+        where T : unmanaged, IElement<T>
+    {
+        int o = 0;
+        for (; o + (4 * Lanes) <= outputs; o += 4 * Lanes)
+        {
+            Vector512<float> s0 = T.Load(y + o), s1 = T.Load(y + o + Lanes), s2 = T.Load(y + o + (2 * Lanes)), s3 = T.Load(y + o + (3 * Lanes));
+            T* row = w + o;
+            for (int j = 0; j < inner; j++, row += outputs)
+            {
+                Vector512<float> factor = Vector512.Create(c[j]);
+                s0 = Vector512.FusedMultiplyAdd(factor, T.Load(row), s0);
+                s1 = Vector512.FusedMultiplyAdd(factor, T.Load(row + Lanes), s1);
+                s2 = Vector512.FusedMultiplyAdd(factor, T.Load(row + (2 * Lanes)), s2);
+                s3 = Vector512.FusedMultiplyAdd(factor, T.Load(row + (3 * Lanes)), s3);
+            }
+
+            T.Store(y + o, s0);
+            T.Store(y + o + Lanes, s1);
+            T.Store(y + o + (2 * Lanes), s2);
+            T.Store(y + o + (3 * Lanes), s3);
+        }
+
+        for (; o + Lanes <= outputs; o += Lanes)
+        {
+            Vector512<float> sum = T.Load(y + o);
+            T* row = w + o;
+            for (int j = 0; j < inner; j++, row += outputs)
+                sum = Vector512.FusedMultiplyAdd(Vector512.Create(c[j]), T.Load(row), sum);
+            T.Store(y + o, sum);
+        }
+
+        for (; o < outputs; o++)
+        {
+            float sum = T.Read(y + o);
+            for (int j = 0; j < inner; j++)
+                sum += c[j] * T.Read(w + ((nint)j * outputs) + o);
+            T.Write(y + o, sum);
+        }
+    }
+
+    /// <summary>One row's core: y[u] = Σ_v core[v, u] · x[v].</summary>
+    /// <param name="core">Σᵀ [rv, ru], float32.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Core(float* core, float* x, int rv, float* y, int ru)
+    {
+        int u = 0;
+        for (; u + Lanes <= ru; u += Lanes)
+        {
+            Vector512<float> even = Vector512<float>.Zero, odd = Vector512<float>.Zero;
+            float* column = core + u;
+            int v = 0;
+            for (; v + 2 <= rv; v += 2, column += 2 * ru)
+            {
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(x[v]), Vector512.Load(column), even);
+                odd = Vector512.FusedMultiplyAdd(Vector512.Create(x[v + 1]), Vector512.Load(column + ru), odd);
+            }
+
+            if (v < rv)
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(x[v]), Vector512.Load(column), even);
+            (even + odd).Store(y + u);
+        }
+
+        for (; u < ru; u++)
+        {
+            float sum = 0;
+            for (int v = 0; v < rv; v++)
+                sum += core[(v * ru) + u] * x[v];
+            y[u] = sum;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Dot<T>(T* x, T* w, int inner)
+        where T : unmanaged, IElement<T>
+    {
+        Vector512<float> sum = Vector512<float>.Zero;
+        int i = 0;
+        for (; i + Lanes <= inner; i += Lanes)
+            sum = Vector512.FusedMultiplyAdd(T.Load(x + i), T.Load(w + i), sum);
+        float total = Vector512.Sum(sum);
+        for (; i < inner; i++)
+            total += T.Read(x + i) * T.Read(w + i);
+        return total;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put<T>(T* target, float value, bool accumulate)
+        where T : unmanaged, IElement<T> =>
+        T.Write(target, accumulate ? T.Read(target) + value : value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put4<T>(T* target, Vector128<float> values, bool accumulate)
+        where T : unmanaged, IElement<T>
+    {
+        for (int k = 0; k < 4; k++)
+            Put(target + k, values[k], accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile1x4<T>(T* x, T* w0, int inner, T* y, bool accumulate)
+        where T : unmanaged, IElement<T>
+    {
+        T* w1 = w0 + inner, w2 = w1 + inner, w3 = w2 + inner;
+        Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
+        int i = 0;
+
+        // Two sets of sums, because one fused multiply-add must not wait for the last.
+        for (; i + (2 * Lanes) <= inner; i += 2 * Lanes)
+        {
+            Vector512<float> left = T.Load(x + i), right = T.Load(x + i + Lanes);
+            a0 = Vector512.FusedMultiplyAdd(left, T.Load(w0 + i), a0);
+            a1 = Vector512.FusedMultiplyAdd(left, T.Load(w1 + i), a1);
+            a2 = Vector512.FusedMultiplyAdd(left, T.Load(w2 + i), a2);
+            a3 = Vector512.FusedMultiplyAdd(left, T.Load(w3 + i), a3);
+            b0 = Vector512.FusedMultiplyAdd(right, T.Load(w0 + i + Lanes), b0);
+            b1 = Vector512.FusedMultiplyAdd(right, T.Load(w1 + i + Lanes), b1);
+            b2 = Vector512.FusedMultiplyAdd(right, T.Load(w2 + i + Lanes), b2);
+            b3 = Vector512.FusedMultiplyAdd(right, T.Load(w3 + i + Lanes), b3);
+        }
+
+        for (; i + Lanes <= inner; i += Lanes)
+        {
+            Vector512<float> left = T.Load(x + i);
+            a0 = Vector512.FusedMultiplyAdd(left, T.Load(w0 + i), a0);
+            a1 = Vector512.FusedMultiplyAdd(left, T.Load(w1 + i), a1);
+            a2 = Vector512.FusedMultiplyAdd(left, T.Load(w2 + i), a2);
+            a3 = Vector512.FusedMultiplyAdd(left, T.Load(w3 + i), a3);
+        }
+
+        Vector128<float> sums = Reduce.Sum4(a0 + b0, a1 + b1, a2 + b2, a3 + b3);
+        for (; i < inner; i++)
+            sums += Vector128.Create(T.Read(w0 + i), T.Read(w1 + i), T.Read(w2 + i), T.Read(w3 + i)) * T.Read(x + i);
+        Put4(y, sums, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile4x4<T>(T* x0, nint strideX, T* w0, int inner, T* y, nint strideY, bool accumulate)
+        where T : unmanaged, IElement<T>
+    {
+        T* x1 = x0 + strideX, x2 = x1 + strideX, x3 = x2 + strideX;
+        T* w1 = w0 + inner, w2 = w1 + inner, w3 = w2 + inner;
+        Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
+        Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
+        Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
+        Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
+        int i = 0;
+        for (; i + Lanes <= inner; i += Lanes)
+        {
+            Vector512<float> v0 = T.Load(w0 + i), v1 = T.Load(w1 + i), v2 = T.Load(w2 + i), v3 = T.Load(w3 + i);
+            Vector512<float> u = T.Load(x0 + i);
+            s00 = Vector512.FusedMultiplyAdd(u, v0, s00);
+            s01 = Vector512.FusedMultiplyAdd(u, v1, s01);
+            s02 = Vector512.FusedMultiplyAdd(u, v2, s02);
+            s03 = Vector512.FusedMultiplyAdd(u, v3, s03);
+            u = T.Load(x1 + i);
+            s10 = Vector512.FusedMultiplyAdd(u, v0, s10);
+            s11 = Vector512.FusedMultiplyAdd(u, v1, s11);
+            s12 = Vector512.FusedMultiplyAdd(u, v2, s12);
+            s13 = Vector512.FusedMultiplyAdd(u, v3, s13);
+            u = T.Load(x2 + i);
+            s20 = Vector512.FusedMultiplyAdd(u, v0, s20);
+            s21 = Vector512.FusedMultiplyAdd(u, v1, s21);
+            s22 = Vector512.FusedMultiplyAdd(u, v2, s22);
+            s23 = Vector512.FusedMultiplyAdd(u, v3, s23);
+            u = T.Load(x3 + i);
+            s30 = Vector512.FusedMultiplyAdd(u, v0, s30);
+            s31 = Vector512.FusedMultiplyAdd(u, v1, s31);
+            s32 = Vector512.FusedMultiplyAdd(u, v2, s32);
+            s33 = Vector512.FusedMultiplyAdd(u, v3, s33);
+        }
+
+        Vector128<float> r0 = Reduce.Sum4(s00, s01, s02, s03), r1 = Reduce.Sum4(s10, s11, s12, s13);
+        Vector128<float> r2 = Reduce.Sum4(s20, s21, s22, s23), r3 = Reduce.Sum4(s30, s31, s32, s33);
+        for (; i < inner; i++)
+        {
+            Vector128<float> v = Vector128.Create(T.Read(w0 + i), T.Read(w1 + i), T.Read(w2 + i), T.Read(w3 + i));
+            r0 += v * T.Read(x0 + i);
+            r1 += v * T.Read(x1 + i);
+            r2 += v * T.Read(x2 + i);
+            r3 += v * T.Read(x3 + i);
+        }
+
+        Put4(y, r0, accumulate);
+        Put4(y + strideY, r1, accumulate);
+        Put4(y + (2 * strideY), r2, accumulate);
+        Put4(y + (3 * strideY), r3, accumulate);
+    }
+}

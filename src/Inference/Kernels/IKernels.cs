@@ -1,0 +1,40 @@
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Scheduling;
+using static TorchSharp.torch;
+
+namespace Eigengate.Inference.Kernels;
+
+/// <summary>
+/// The operations of the forward pass over the rows of one step. Two implementations compute the same: torch
+/// operations on any device, and fused loops over CPU memory. Results go into preallocated activations.
+/// </summary>
+internal interface IKernels : IDisposable
+{
+    /// <summary>Called once before the operations of a step. Rows are [0, step.Rows) unless said otherwise.</summary>
+    void BeginStep(StepInput step);
+
+    /// <summary>hidden[row] = table[token id of row]</summary>
+    void Embed(Matrix table, Activation hidden);
+
+    /// <summary>y = x / sqrt(mean(x²) + ε) · weight, for the first rows.</summary>
+    void RmsNorm(Activation x, Tensor weight, float epsilon, Activation y, int rows);
+
+    /// <summary>y = x Wᵀ, or y += x Wᵀ, for the first rows.</summary>
+    void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate = false);
+
+    /// <summary>Rotates queries and keys of qkv in place and writes keys and values to their KV slots.</summary>
+    void RotateAndCache(Activation qkv, KvLayer cache);
+
+    /// <summary>Causal attention of every row over its sequence's cached keys and values.</summary>
+    void Attend(Activation qkv, KvLayer cache, Activation context);
+
+    /// <summary>product = silu(gate) · up, where gateUp is [rows, gate | up].</summary>
+    void SiluMultiply(Activation gateUp, Activation product);
+
+    /// <summary>y[i] = x[rows[first + i]] for count rows.</summary>
+    void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y);
+
+    /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
+    void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);
+}

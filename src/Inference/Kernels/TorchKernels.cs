@@ -1,0 +1,203 @@
+using System.Runtime.InteropServices;
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Models;
+using Eigengate.Inference.Scheduling;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Eigengate.Inference.Kernels;
+
+/// <summary>The forward pass in plain torch operations: runs on every device, and is the reference for the fused kernels.</summary>
+internal sealed class TorchKernels : IKernels
+{
+    private readonly ModelConfig _config;
+    private readonly Device _device;
+    private readonly Tensor _cos;
+    private readonly Tensor _sin;
+    private StepInput _step = new(0);
+    private StepTensors? _tensors;
+
+    public TorchKernels(ModelConfig config, RotaryTable rotary, Device device)
+    {
+        _config = config;
+        _device = device;
+        _cos = TensorMemory.Upload(rotary.Cos, ScalarType.Float32, device, rotary.Positions, rotary.Half);
+        _sin = TensorMemory.Upload(rotary.Sin, ScalarType.Float32, device, rotary.Positions, rotary.Half);
+    }
+
+    private StepTensors Now => _tensors ?? throw new InvalidOperationException("no step has begun");
+
+    public void BeginStep(StepInput step)
+    {
+        _step = step;
+        _tensors?.Dispose();
+        _tensors = new StepTensors(step, _cos, _sin, _device);
+    }
+
+    public void Embed(Matrix table, Activation hidden)
+    {
+        using var scope = torch.NewDisposeScope();
+        hidden.Rows(_step.Rows).copy_(table.Weight.index_select(0, Now.TokenIds));
+    }
+
+    public void RmsNorm(Activation x, Tensor weight, float epsilon, Activation y, int rows)
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor wide = x.Rows(rows).to(ScalarType.Float32);
+        Tensor scale = wide.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        y.Rows(rows).copy_(wide.mul(scale).mul_(weight));
+    }
+
+    public void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate) =>
+        y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
+
+    public void RotateAndCache(Activation qkv, KvLayer cache)
+    {
+        using var scope = torch.NewDisposeScope();
+        int rows = _step.Rows, rotated = _config.Heads + _config.KvHeads;
+        Tensor heads = qkv.Slice(0, rows, 0, rotated * _config.HeadDim).unflatten(1, [rotated, _config.HeadDim]);
+        Tensor[] halves = heads.to(ScalarType.Float32).chunk(2, -1);
+        heads.copy_(torch.cat([
+            halves[0].mul(Now.Cos).sub_(halves[1].mul(Now.Sin)),
+            halves[1].mul(Now.Cos).add_(halves[0].mul(Now.Sin))], -1));
+        Tensor values = qkv.Slice(0, rows, rotated * _config.HeadDim, _config.KvWidth).unflatten(1, [_config.KvHeads, _config.HeadDim]);
+        cache.FlatKeys.index_copy_(0, Now.Slots, heads.narrow(1, _config.Heads, _config.KvHeads));
+        cache.FlatValues.index_copy_(0, Now.Slots, values);
+    }
+
+    public void Attend(Activation qkv, KvLayer cache, Activation context)
+    {
+        // Sequences with equal numbers of rows go together; decoding sequences are one such group.
+        foreach (AttentionGroup group in Now.Groups)
+        {
+            using var scope = torch.NewDisposeScope();
+            int queries = group.Rows;
+            Tensor keys = cache.FlatKeys.index_select(0, group.KvSlots).view(group.Sequences, -1, _config.KvHeads, _config.HeadDim);
+            Tensor values = cache.FlatValues.index_select(0, group.KvSlots).view(group.Sequences, -1, _config.KvHeads, _config.HeadDim);
+            Tensor query = qkv.Slice(0, _step.Rows, 0, _config.QueryWidth).index_select(0, group.QueryRows);
+
+            // [sequences, KV heads, queries · heads per KV head, head dim] · [sequences, KV heads, head dim, context]
+            int share = _config.Heads / _config.KvHeads;
+            Tensor grouped = query.view(group.Sequences, queries, _config.KvHeads, share, _config.HeadDim)
+                .permute(0, 2, 1, 3, 4).reshape(group.Sequences, _config.KvHeads, queries * share, _config.HeadDim);
+            Tensor scores = grouped.matmul(keys.permute(0, 2, 3, 1)).to(ScalarType.Float32).div_(MathF.Sqrt(_config.HeadDim));
+            scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask);
+            Tensor weights = torch.nn.functional.softmax(scores, -1).to(values.dtype).flatten(2, 3);
+            Tensor mixed = weights.matmul(values.permute(0, 2, 1, 3))
+                .view(group.Sequences, _config.KvHeads, queries, share, _config.HeadDim).permute(0, 2, 1, 3, 4);
+            context.Rows(_step.Rows).index_copy_(0, group.QueryRows, mixed.reshape(group.Sequences * queries, _config.QueryWidth));
+        }
+    }
+
+    public void SiluMultiply(Activation gateUp, Activation product)
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor gate = gateUp.Slice(0, _step.Rows, 0, product.Width).to(ScalarType.Float32);
+        Tensor up = gateUp.Slice(0, _step.Rows, product.Width, product.Width);
+        product.Rows(_step.Rows).copy_(torch.nn.functional.silu(gate).mul_(up));
+    }
+
+    public void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y)
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor ids = TensorMemory.UploadIds([.. rows.Skip(first).Take(count)], _device);
+        y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
+    }
+
+    public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor shrunk = x.Slice(segment.Start, segment.Count, 0, x.Width).matmul(basis.Shrink.Transposed).to(ScalarType.Float32);
+        Tensor slots = Now.AdapterSlots.narrow(0, segment.Start, segment.Count);
+        foreach (ModuleBasis module in basis.Modules)
+        {
+            Tensor core = cores.Cores.narrow(1, module.CoreOffset, module.RV * module.RU).index_select(0, slots);
+            Tensor mixed = shrunk.narrow(1, module.ShrinkColumn, module.RV).unsqueeze(1)
+                .bmm(core.view(segment.Count, module.RV, module.RU)).squeeze(1);
+            y.Slice(segment.Start, segment.Count, module.Column, module.Expand.In)
+                .addmm_(mixed.to(y.DType), module.Expand.Weight);
+        }
+    }
+
+    public void Dispose()
+    {
+        _tensors?.Dispose();
+        _cos.Dispose();
+        _sin.Dispose();
+    }
+
+    /// <summary>Sequences of one step with the same number of query rows.</summary>
+    /// <param name="QueryRows">[sequences · rows], rows of the step.</param>
+    /// <param name="KvSlots">[sequences · longest context], padded with slot 0.</param>
+    /// <param name="Mask">[sequences, 1, rows, 1, longest context], 0 where a row may look and −∞ elsewhere.</param>
+    private sealed record AttentionGroup(int Sequences, int Rows, Tensor QueryRows, Tensor KvSlots, Tensor Mask);
+
+    /// <summary>The step's indices on the device; lives until the next step begins.</summary>
+    private sealed class StepTensors : IDisposable
+    {
+        private readonly DisposeScope _scope;
+
+        public StepTensors(StepInput step, Tensor cos, Tensor sin, Device device)
+        {
+            _scope = torch.NewDisposeScope();
+            TokenIds = TensorMemory.UploadIds(step.TokenIds.AsSpan(0, step.Rows), device);
+            Slots = TensorMemory.UploadIds(step.SlotMapping.AsSpan(0, step.Rows), device);
+            AdapterSlots = TensorMemory.UploadIds(step.AdapterSlot.AsSpan(0, step.Rows), device);
+            Tensor positions = TensorMemory.UploadIds(step.Positions.AsSpan(0, step.Rows), device);
+            Cos = cos.index_select(0, positions).unsqueeze(1);
+            Sin = sin.index_select(0, positions).unsqueeze(1);
+            Groups = [.. step.Sequences.GroupBy(s => s.Rows).Select(g => Group([.. g], device))];
+            foreach (Tensor tensor in All())
+                tensor.DetachFromDisposeScope();
+            _scope.Dispose();
+        }
+
+        public Tensor TokenIds { get; }
+
+        public Tensor Slots { get; }
+
+        public Tensor AdapterSlots { get; }
+
+        /// <summary>[rows, 1, head_dim / 2]</summary>
+        public Tensor Cos { get; }
+
+        public Tensor Sin { get; }
+
+        public IReadOnlyList<AttentionGroup> Groups { get; }
+
+        public void Dispose()
+        {
+            foreach (Tensor tensor in All())
+                tensor.Dispose();
+        }
+
+        private IEnumerable<Tensor> All() =>
+            [TokenIds, Slots, AdapterSlots, Cos, Sin, .. Groups.SelectMany(g => (Tensor[])[g.QueryRows, g.KvSlots, g.Mask])];
+
+        private static AttentionGroup Group(SequenceRows[] sequences, Device device)
+        {
+            int rows = sequences[0].Rows, longest = sequences.Max(s => s.Context);
+            int[] slots = new int[sequences.Length * longest];
+            float[] mask = new float[sequences.Length * rows * longest];
+            Array.Fill(mask, float.NegativeInfinity);
+            var queryRows = new List<int>(sequences.Length * rows);
+            for (int s = 0; s < sequences.Length; s++)
+            {
+                SequenceRows sequence = sequences[s];
+                queryRows.AddRange(Enumerable.Range(sequence.FirstRow, rows));
+                for (int position = 0; position < sequence.Context; position++)
+                    slots[(s * longest) + position] = sequence.Blocks.Slot(position);
+                for (int row = 0; row < rows; row++)
+                    mask.AsSpan(((s * rows) + row) * longest, sequence.Context - rows + row + 1).Clear();
+            }
+
+            return new AttentionGroup(
+                sequences.Length,
+                rows,
+                TensorMemory.UploadIds(CollectionsMarshal.AsSpan(queryRows), device),
+                TensorMemory.UploadIds(slots, device),
+                TensorMemory.Upload(mask, ScalarType.Float32, device, sequences.Length, 1, rows, 1, longest));
+        }
+    }
+}

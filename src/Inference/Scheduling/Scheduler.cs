@@ -1,0 +1,127 @@
+using Eigengate.Inference.KvCache;
+
+namespace Eigengate.Inference.Scheduling;
+
+/// <summary>
+/// Owns the queues and decides what runs next, first come first served. Running sequences go first, one token each
+/// while decoding; what is left of the token budget goes to prompts, in chunks. When blocks run out the youngest
+/// running sequence is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
+/// </summary>
+internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudget)
+{
+    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly List<Sequence> _running = [];
+    private readonly List<ScheduledSequence> _scheduled = [];
+
+    /// <summary>Preempted sequences included.</summary>
+    public IReadOnlyCollection<Sequence> Waiting => _waiting;
+
+    /// <summary>In order of admission.</summary>
+    public IReadOnlyList<Sequence> Running => _running;
+
+    public long Preemptions { get; private set; }
+
+    public void Add(Sequence sequence)
+    {
+        sequence.Status = SequenceStatus.Waiting;
+        _waiting.AddLast(sequence);
+    }
+
+    /// <summary>Chooses the next step's tokens and reserves their KV blocks. Empty only when there is nothing to do. Valid until the next call.</summary>
+    public IReadOnlyList<ScheduledSequence> Schedule()
+    {
+        _scheduled.Clear();
+        int budget = ContinueRunning(tokenBudget, out bool preempted);
+        if (!preempted)
+            AdmitWaiting(budget);
+        return _scheduled;
+    }
+
+    /// <summary>Records that the scheduled tokens are in the cache.</summary>
+    public static void Commit(ScheduledSequence scheduled) => scheduled.Sequence.Computed += scheduled.Tokens;
+
+    /// <summary>Ends a sequence wherever it stands and frees its blocks; false when it had ended before.</summary>
+    public bool Finish(Sequence sequence)
+    {
+        switch (sequence.Status)
+        {
+            case SequenceStatus.Finished:
+                return false;
+            case SequenceStatus.Running:
+                _running.Remove(sequence);
+                break;
+            default:
+                _waiting.Remove(sequence);
+                break;
+        }
+
+        sequence.Status = SequenceStatus.Finished;
+        sequence.Blocks.Release();
+        return true;
+    }
+
+    /// <exception cref="InvalidOperationException">Queues, statuses and blocks contradict each other.</exception>
+    public void Check()
+    {
+        pool.Check(_running.Concat(_waiting).Select(s => s.Blocks));
+        if (_running.Any(s => s.Status != SequenceStatus.Running) || _waiting.Any(s => s.Status != SequenceStatus.Waiting))
+            throw new InvalidOperationException("a sequence is in the wrong queue");
+        if (_waiting.Any(s => s.Blocks.Count > 0 || s.Computed > 0))
+            throw new InvalidOperationException("a waiting sequence holds KV blocks");
+        if (_running.Count > maxRunning)
+            throw new InvalidOperationException($"{_running.Count} sequences run; at most {maxRunning} may");
+        if (_running.Any(s => s.Blocks.Count < pool.BlocksFor(s.Computed)))
+            throw new InvalidOperationException("a running sequence has more computed tokens than its blocks hold");
+    }
+
+    private int ContinueRunning(int budget, out bool preempted)
+    {
+        preempted = false;
+        for (int i = 0; i < _running.Count && budget > 0; i++)
+        {
+            Sequence sequence = _running[i];
+            int tokens = Math.Min(sequence.Remaining, budget);
+            while (sequence.Status == SequenceStatus.Running && !sequence.Blocks.TryReserve(sequence.Computed + tokens))
+            {
+                // The youngest has lost the least; it may be this very sequence.
+                Preempt(_running[^1]);
+                preempted = true;
+            }
+
+            if (sequence.Status != SequenceStatus.Running)
+                break;
+            _scheduled.Add(new ScheduledSequence(sequence, tokens));
+            budget -= tokens;
+        }
+
+        return budget;
+    }
+
+    private void AdmitWaiting(int budget)
+    {
+        while (budget > 0 && _running.Count < maxRunning && _waiting.First is { } first)
+        {
+            // Room for every known token, not just this chunk: a prompt that starts should also finish.
+            Sequence sequence = first.Value;
+            if (pool.BlocksFor(sequence.Tokens.Count) > pool.Free)
+                return;
+            int tokens = Math.Min(sequence.Remaining, budget);
+            sequence.Blocks.TryReserve(tokens);
+            _waiting.RemoveFirst();
+            _running.Add(sequence);
+            sequence.Status = SequenceStatus.Running;
+            _scheduled.Add(new ScheduledSequence(sequence, tokens));
+            budget -= tokens;
+        }
+    }
+
+    private void Preempt(Sequence sequence)
+    {
+        _running.Remove(sequence);
+        sequence.Blocks.Release();
+        sequence.Computed = 0;
+        sequence.Status = SequenceStatus.Waiting;
+        _waiting.AddFirst(sequence);
+        Preemptions++;
+    }
+}
