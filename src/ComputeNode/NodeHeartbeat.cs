@@ -42,7 +42,7 @@ internal sealed class NodeHeartbeat(
     /// <summary>The first listening address; a wildcard host is replaced by this machine's name.</summary>
     private string ReachableUrl()
     {
-        string address = server.Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First();
+        string address = server.Features.Get<IServerAddressesFeature>()!.Addresses.First();
         return address.Replace("[::]", Environment.MachineName, StringComparison.Ordinal)
             .Replace("0.0.0.0", Environment.MachineName, StringComparison.Ordinal)
             .TrimEnd('/');

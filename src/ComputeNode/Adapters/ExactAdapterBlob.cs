@@ -39,7 +39,7 @@ internal static class ExactAdapterBlob
             string module = key[ScalePrefix.Length..];
             long[] a = file.Entry($"{module}.A").Shape, b = file.Entry($"{module}.B").Shape;
             if (a.Length != 2 || b.Length != 2 || a[0] != b[1] || !float.TryParse(value, CultureInfo.InvariantCulture, out float scale))
-                throw new SafetensorsException($"adapter weights: {module} has A [{string.Join(", ", a)}], B [{string.Join(", ", b)}], scale '{value}', which do not fit together");
+                throw new SafetensorsException(file.Source, $"{module} has A [{string.Join(", ", a)}], B [{string.Join(", ", b)}], scale '{value}', which do not fit together");
             modules.Add(module, new LoraFactors(
                 file.ReadFloat32($"{module}.A"), file.ReadFloat32($"{module}.B"), (int)b[0], (int)a[1], (int)a[0], scale));
         }

@@ -20,7 +20,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     public async Task RunAsync(Bundle? bundle, NodeRecord node, CancellationToken cancel)
     {
         // All folders are checked before the first entry is made.
-        IReadOnlyList<PeftAdapter> exact = await Task.Run(() => OpenExact(bundle), cancel);
+        PeftAdapter[] exact = await Task.Run(() => OpenExact(bundle), cancel);
         BundleAdapter[] compressed = bundle is null ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
         RefuseBaseNames(compressed.Select(a => a.Id).Concat(exact.Select(a => a.Id)));
 
@@ -29,7 +29,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         {
             int changed = await index.RegisterManyAsync(compressed.Select(a => Compressed(bundle!, a)).Concat(exact.Select(Exact)), cancel);
             logger.LogInformation(
-                "{Compressed} compressed and {Exact} exact adapters registered, {Changed} of them new or changed", compressed.Length, exact.Count, changed);
+                "{Compressed} compressed and {Exact} exact adapters registered, {Changed} of them new or changed", compressed.Length, exact.Length, changed);
         }
         catch (Exception e) when (e is BundleFormatException or AdapterFormatException or ArgumentException)
         {
@@ -37,7 +37,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         }
     }
 
-    private IReadOnlyList<PeftAdapter> OpenExact(Bundle? bundle)
+    private PeftAdapter[] OpenExact(Bundle? bundle)
     {
         if (options.AdapterDirectory is not { } root)
             return [];
