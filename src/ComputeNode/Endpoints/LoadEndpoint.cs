@@ -1,0 +1,18 @@
+using Eigengate.ComputeNode.Hosting;
+using Eigengate.ComputeNode.Responses;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Eigengate.ComputeNode.Endpoints;
+
+/// <summary><c>GET /load</c>: generation requests in flight.</summary>
+internal static class LoadEndpoint
+{
+    public static void MapLoad(this IEndpointRouteBuilder routes) => routes.MapGet("/load", (RequestDelegate)(context =>
+    {
+        int inFlight = context.RequestServices.GetRequiredService<NodeActivity>().InFlight;
+        return context.Response.WriteAsJsonAsync(new LoadResponse(inFlight), NodeJson.Wire.LoadResponse, cancellationToken: context.RequestAborted);
+    }));
+}

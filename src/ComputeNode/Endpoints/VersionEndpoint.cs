@@ -1,0 +1,15 @@
+using Eigengate.ComputeNode.Responses;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Eigengate.ComputeNode.Endpoints;
+
+/// <summary><c>GET /version</c>.</summary>
+internal static class VersionEndpoint
+{
+    private static readonly VersionResponse Version = new(typeof(VersionEndpoint).Assembly.GetName().Version!.ToString(3));
+
+    public static void MapVersion(this IEndpointRouteBuilder routes) => routes.MapGet("/version", (RequestDelegate)(context =>
+        context.Response.WriteAsJsonAsync(Version, NodeJson.Wire.VersionResponse, cancellationToken: context.RequestAborted)));
+}

@@ -1,0 +1,50 @@
+using Eigengate.AdapterCache;
+using Eigengate.ComputeNode.Requests;
+using Eigengate.Inference;
+
+namespace Eigengate.ComputeNode;
+
+/// <summary>Everything a compute node is told at start. Checked by <see cref="NodeHost"/> before anything is announced.</summary>
+public sealed record NodeOptions
+{
+    /// <summary>Folder of the base model: config.json, safetensors, tokenizer.</summary>
+    public required string ModelDirectory { get; init; }
+
+    /// <summary>Folder of the compressed bundle, or null when nothing is served compressed.</summary>
+    public string? BundleDirectory { get; init; }
+
+    /// <summary>Folder with one adapter folder each; those not in the bundle are served exactly. Null: none.</summary>
+    public string? AdapterDirectory { get; init; }
+
+    /// <summary>Clusters of the bundle to hold; null holds all of them.</summary>
+    public IReadOnlyList<int>? Clusters { get; init; }
+
+    /// <summary>The shared index: <c>host:port</c> of a Redis or Garnet server, or a StackExchange.Redis configuration string.</summary>
+    public required string Index { get; init; }
+
+    /// <summary>Name space of the deployment's keys in the index.</summary>
+    public string KeyPrefix { get; init; } = AdapterIndex.DefaultKeyPrefix;
+
+    /// <summary>Where to listen, separated by semicolons; port 0 takes a free one.</summary>
+    public string Urls { get; init; } = "http://127.0.0.1:8001";
+
+    /// <summary>Address under which the gateway reaches this node; null: the first listening address.</summary>
+    public string? AdvertisedUrl { get; init; }
+
+    /// <summary>Device, number type, context length and memory of the engine.</summary>
+    public EngineOptions Engine { get; init; } = new();
+
+    /// <summary>Public names of the base model, the first one in responses; null: the name of its folder.</summary>
+    public IReadOnlyList<string>? ServedModelNames { get; init; }
+
+    /// <summary>How long fetching an adapter and waiting for a free slot may take together.</summary>
+    public TimeSpan AdapterLoadTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    public RequestLimits Limits { get; init; } = new();
+
+    /// <summary>How long the node still looks alive after it died without notice.</summary>
+    public TimeSpan Lease { get; init; } = NodeLease.DefaultDuration;
+
+    /// <summary>How long running requests may go on after shutdown began.</summary>
+    public TimeSpan DrainPeriod { get; init; } = TimeSpan.FromSeconds(20);
+}

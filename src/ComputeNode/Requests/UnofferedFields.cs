@@ -1,0 +1,43 @@
+using Eigengate.OpenAiApi;
+
+namespace Eigengate.ComputeNode.Requests;
+
+/// <summary>
+/// Known fields this node does not offer. Each would change the generated text, so it is refused by name instead of
+/// being ignored (spec/http-api.md §14).
+/// </summary>
+internal static class UnofferedFields
+{
+    private static readonly string[] WhenPresent =
+    [
+        "suffix", "prompt_embeds", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+        "logprob_token_ids", "repetition_detection",
+    ];
+
+    public static void Refuse(JsonFields body)
+    {
+        foreach (string name in WhenPresent)
+        {
+            if (body.Has(name))
+                throw NotOffered(name, name);
+        }
+
+        if (body.Flag("use_beam_search") == true)
+            throw NotOffered("use_beam_search", "use_beam_search: true");
+        if (body.Integer("priority") is { } priority and not 0)
+            throw NotOffered("priority", $"a priority other than 0 (got {priority})");
+        RefuseConstrainedFormat(body);
+    }
+
+    private static void RefuseConstrainedFormat(JsonFields body)
+    {
+        if (body.Object("response_format") is not { } format)
+            return;
+        string type = format.Text("type")
+            ?? throw new ApiException(ApiError.Schema("response_format.type: expected a string, got nothing.", "response_format.type"));
+        if (type != "text")
+            throw NotOffered("response_format", $"response_format of type '{type}'");
+    }
+
+    private static ApiException NotOffered(string field, string what) => new(ApiError.BadRequest($"This server does not offer {what}.", field));
+}
