@@ -54,6 +54,8 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_scratch is null)
+            await _server.Store.CommitAOFAsync(CancellationToken.None);
         await Task.Run(_server.Dispose);
         DeleteScratch(_scratch);
     }
@@ -86,7 +88,7 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
             "--lua", "--lua-transaction-mode",
             "-q",
         ];
-        string[] durability = ["--aof", "--aof-page-size", "8m", "--aof-memory", "64m", "--aof-commit-freq", "0", "--recover"];
+        string[] durability = ["--aof", "--aof-page-size", "8m", "--aof-memory", "64m", "--aof-commit-freq", "0", "--aof-commit-wait", "--recover"];
         return durable ? [.. arguments, .. durability] : arguments;
     }
 
