@@ -11,6 +11,7 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
 
     private readonly GarnetServer _server;
     private readonly string? _scratch;
+    private int _disposed;
 
     private EmbeddedGarnet(GarnetServer server, string address, string? scratch)
     {
@@ -54,6 +55,8 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+            return;
         if (_scratch is null)
             await _server.Store.CommitAOFAsync(CancellationToken.None);
         await Task.Run(_server.Dispose);
