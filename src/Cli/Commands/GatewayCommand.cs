@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Eigengate.Gateway;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Hosting;
 
 namespace Eigengate.Cli.Commands;
 

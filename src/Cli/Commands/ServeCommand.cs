@@ -4,6 +4,7 @@ using Eigengate.AdapterCache;
 using Eigengate.ComputeNode;
 using Eigengate.Gateway;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Eigengate.Cli.Commands;
@@ -47,26 +48,28 @@ internal static class ServeCommand
         await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, Quiet);
         await gateway.StartAsync(cancel);
 
-        await WelcomeAsync(model, bundle, redis ?? $"embedded Garnet, {index}", node, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
+        await WelcomeAsync(model, bundle, index, embedded: garnet is not null, node.Url, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
         await gateway.WaitForShutdownAsync(cancel);
     }
 
     private static void Quiet(ILoggingBuilder logging) => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning);
 
-    private static async Task WelcomeAsync(string model, string? bundle, string index, NodeHost node, string gateway, DemoFiles? demo, TimeSpan startup)
+    private static async Task WelcomeAsync(
+        string model, string? bundle, string index, bool embedded, string node, string gateway, DemoFiles? demo, TimeSpan startup)
     {
-        await using AdapterIndex records = await AdapterIndex.ConnectAsync(node.Options.Index);
+        await using AdapterIndex records = await AdapterIndex.ConnectAsync(index);
         IReadOnlyList<AdapterRecord> adapters = await records.ListAsync();
+        string baseModel = (await records.GetBaseAsync())!.Name;
         int compressed = adapters.Count(a => a.Cluster is not null);
         Console.WriteLine($"Eigengate serves {adapters.Count} adapters of one base model; ready in {startup.TotalSeconds:F1} s.");
         Console.WriteLine();
-        Console.WriteLine($"  model    {node.BaseModel}, from {model}");
+        Console.WriteLine($"  model    {baseModel}, from {model}");
         if (bundle is not null)
             Console.WriteLine($"  bundle   {compressed} compressed adapters in {adapters.Where(a => a.Cluster is not null).Select(a => a.Cluster).Distinct().Count()} clusters, from {bundle}");
         if (compressed < adapters.Count)
             Console.WriteLine($"  exact    {adapters.Count - compressed} uncompressed adapters");
-        Console.WriteLine($"  index    {index}");
-        Console.WriteLine($"  node     {node.Url}");
+        Console.WriteLine($"  index    {index}{(embedded ? ", embedded Garnet" : "")}");
+        Console.WriteLine($"  node     {node}");
         Console.WriteLine($"  gateway  {gateway}");
         Console.WriteLine();
         if (adapters.Count > 0)
@@ -81,7 +84,7 @@ internal static class ServeCommand
 
         Console.WriteLine("Try:");
         string prompt = demo is null ? "Once upon a time" : "planet ->";
-        foreach (string name in (string[])[.. Suggestions(adapters, demo), node.BaseModel])
+        foreach (string name in (string[])[.. Suggestions(adapters, demo), baseModel])
             Console.WriteLine($"  curl {gateway}/v1/completions -H 'Content-Type: application/json' -d '{{\"model\": \"{name}\", \"prompt\": \"{prompt}\", \"temperature\": 0}}'");
         Console.WriteLine();
         Console.WriteLine("Ctrl+C stops.");
