@@ -42,7 +42,7 @@ public sealed record DemoTasks(IReadOnlyList<DemoTask> Tasks)
     public static DemoTasks Load()
     {
         using FileStream file = File.OpenRead(Path.Combine(Repository.Demo, "tasks.json"));
-        return JsonSerializer.Deserialize<DemoTasks>(file, JsonSerializerOptions.Web)!;
+        return new DemoTasks(JsonSerializer.Deserialize<DemoTask[]>(file, JsonSerializerOptions.Web)!);
     }
 }
 

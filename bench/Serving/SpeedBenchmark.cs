@@ -1,0 +1,86 @@
+using System.Net.Http.Json;
+using System.Text.Json;
+
+namespace Eigengate.Bench.Serving;
+
+/// <summary>Throughput of the base alone, of one adapter and of all adapters; start-up time; the gateway's added latency.</summary>
+internal static class SpeedBenchmark
+{
+    public static async Task RunAsync(ServerUnderTest server, int tokens, int rounds, CancellationToken cancel)
+    {
+        using var http = new HttpClient { BaseAddress = server.Gateway };
+        JsonElement list = await http.GetFromJsonAsync<JsonElement>("/v1/models", cancel);
+        var models = list.GetProperty("data").EnumerateArray().ToLookup(
+            m => m.GetProperty("parent").ValueKind == JsonValueKind.Null, m => m.GetProperty("id").GetString()!);
+        string[] adapters = [.. models[false]];
+
+        Console.WriteLine($"start-up until /health answers: {server.Startup.TotalSeconds:F2} s, {adapters.Length} adapters");
+        Console.WriteLine();
+        await ThroughputAsync(server, models[true].First(), adapters, tokens, rounds, cancel);
+        Console.WriteLine();
+        await LatencyAsync(server, adapters[0], cancel);
+    }
+
+    private static async Task ThroughputAsync(ServerUnderTest server, string baseModel, string[] adapters, int tokens, int rounds, CancellationToken cancel)
+    {
+        Workload[] workloads = [new("base alone", [baseModel]), new("1 adapter", adapters[..1]), new($"{adapters.Length} adapters", adapters)];
+        using var load = new CompletionLoad(server.Gateway, tokens);
+        Console.WriteLine($"tokens/s through the gateway, {tokens} tokens a request, median of {rounds} interleaved rounds");
+        Console.WriteLine();
+        Console.WriteLine($"| concurrent requests | {string.Join(" | ", workloads.Select(w => w.Name))} | {workloads[2].Name} ÷ 1 adapter | 1 adapter ÷ base |");
+        Console.WriteLine("|---|---|---|---|---|---|");
+        foreach (int concurrency in (int[])[1, 8, 48])
+        {
+            // About the same time for each row: batching makes the wider rows faster per request.
+            int requests = concurrency * (concurrency == 1 ? 16 : 6);
+            var results = workloads.ToDictionary(w => w, _ => new List<double>());
+            foreach (Workload workload in workloads)
+                await load.TokensPerSecondAsync(workload, concurrency, requests, cancel);
+            for (int round = 0; round < rounds; round++)
+            {
+                // Rotate the order, so that no workload always runs first.
+                for (int i = 0; i < workloads.Length; i++)
+                {
+                    Workload workload = workloads[(i + round) % workloads.Length];
+                    results[workload].Add(await load.TokensPerSecondAsync(workload, concurrency, requests, cancel));
+                }
+            }
+
+            double[] medians = [.. workloads.Select(w => Median(results[w]))];
+            double many = Median([.. results[workloads[2]].Zip(results[workloads[1]], (a, b) => a / b)]);
+            double one = Median([.. results[workloads[1]].Zip(results[workloads[0]], (a, b) => a / b)]);
+            Console.WriteLine($"| {concurrency} | {string.Join(" | ", medians.Select(m => m.ToString("F0")))} | {many:F2} | {one:F2} |");
+        }
+    }
+
+    private static async Task LatencyAsync(ServerUnderTest server, string adapter, CancellationToken cancel)
+    {
+        const int Warmup = 100, Requests = 1000;
+        using var direct = new CompletionLoad(server.Node, 1);
+        using var proxied = new CompletionLoad(server.Gateway, 1);
+        var times = new List<(double Direct, double Proxied)>();
+        for (int i = 0; i < Warmup + Requests; i++)
+        {
+            var pair = (await direct.LatencyAsync(adapter, cancel), await proxied.LatencyAsync(adapter, cancel));
+            if (i >= Warmup)
+                times.Add(pair);
+        }
+
+        double[] d = [.. times.Select(t => t.Direct)], p = [.. times.Select(t => t.Proxied)];
+        Console.WriteLine($"one-token request, {Requests} in turn, milliseconds");
+        Console.WriteLine();
+        Console.WriteLine("| | p50 | p99 |");
+        Console.WriteLine("|---|---|---|");
+        Console.WriteLine($"| node directly | {Percentile(d, 0.5):F2} | {Percentile(d, 0.99):F2} |");
+        Console.WriteLine($"| through the gateway | {Percentile(p, 0.5):F2} | {Percentile(p, 0.99):F2} |");
+        Console.WriteLine($"| added by the gateway | {Percentile(p, 0.5) - Percentile(d, 0.5):F2} | {Percentile(p, 0.99) - Percentile(d, 0.99):F2} |");
+    }
+
+    private static double Median(IReadOnlyList<double> values) => Percentile([.. values], 0.5);
+
+    private static double Percentile(double[] values, double q)
+    {
+        double[] sorted = [.. values.Order()];
+        return sorted[(int)Math.Round(q * (sorted.Length - 1))];
+    }
+}
