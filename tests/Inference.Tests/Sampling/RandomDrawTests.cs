@@ -69,7 +69,7 @@ public class RandomDrawTests
     {
         var flat = new float[1000];
         var sampler = Samplers.Build(new SamplingParams { MaxTokens = 1, TopP = 0.5f, Seed = 1 }, flat.Length);
-        var drawn = Enumerable.Range(0, 20_000).Select(_ => sampler.Sample(flat).TokenId).ToHashSet();
+        var drawn = Enumerable.Range(0, 8_000).Select(_ => sampler.Sample(flat).TokenId).ToHashSet();
         Assert.Equal(Enumerable.Range(0, 500), drawn.Order());
     }
 
