@@ -35,10 +35,13 @@ internal sealed class TemplateParser
         var statements = new List<Statement>();
         while (_cursor.Current.Kind != TokenKind.End)
         {
-            if (_cursor.Current.Kind == TokenKind.TagBegin && IsClosing(_cursor.Peek(1), closings))
+            if (_cursor.Current.Kind == TokenKind.TagBegin && EndsBlock(_cursor.Peek(1)))
             {
-                if (closings.Length > 0)
-                    _cursor.Advance();
+                if (closings.Length == 0)
+                    return new Block(position, statements);
+                _cursor.Advance();
+                if (!closings.Contains(_cursor.Current.Text))
+                    throw Unclosed(opening, closings);
                 return new Block(position, statements);
             }
 
@@ -46,14 +49,16 @@ internal sealed class TemplateParser
         }
 
         if (closings.Length > 0)
-            throw _cursor.Unexpected($"{string.Join(" or ", closings.Select(c => $"'{{% {c} %}}'"))} for '{opening}'");
+            throw Unclosed(opening, closings);
         return new Block(position, statements);
     }
 
-    private static bool IsClosing(Token token, string[] closings) =>
+    private ChatTemplateException Unclosed(string opening, string[] closings) =>
+        _cursor.Unexpected($"{string.Join(" or ", closings.Select(c => $"'{{% {c} %}}'"))} for '{opening}'");
+
+    private static bool EndsBlock(Token token) =>
         token.Kind == TokenKind.Name
-        && (closings.Contains(token.Text)
-            || (closings.Length == 0 && (token.Text.StartsWith("end", StringComparison.Ordinal) || token.Text is "else" or "elif")));
+        && (token.Text.StartsWith("end", StringComparison.Ordinal) || token.Text is "else" or "elif");
 
     private Statement Statement()
     {
