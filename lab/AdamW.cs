@@ -35,17 +35,21 @@ public sealed class AdamW : IDisposable
             mean.mul_(Beta1).add_(gradient, alpha: 1 - Beta1);
             square.mul_(Beta2).addcmul_(gradient, gradient, 1 - Beta2);
             if (weight.dim() > 1)
-                weight.mul_(1 - rate * _decay);
+                weight.mul_(1 - (rate * _decay));
             weight.addcdiv_(mean, square.sqrt().div_(correction).add_(Epsilon), -size);
             gradient.zero_();
         }
     }
 
     /// <summary>Linear warm-up, then a cosine down to a twentieth of the peak.</summary>
-    public static double Rate(double peak, int step, int warmup, int total) =>
+    public static double Cosine(double peak, int step, int warmup, int total) =>
         step < warmup
             ? peak * (step + 1) / warmup
             : peak * (0.05 + 0.475 * (1 + Math.Cos(Math.PI * (step - warmup) / Math.Max(1, total - warmup))));
+
+    /// <summary>A cosine laid out over one and a half times the steps, brought to zero linearly in the last quarter.</summary>
+    public static double CosineWithCooldown(double peak, int step, int warmup, int total) =>
+        Cosine(peak, step, warmup, total * 3 / 2) * Math.Min(1, 4.0 * (total - step) / total);
 
     public void Save(string path)
     {

@@ -44,7 +44,7 @@ public sealed class AdapterTrainer(LlamaModel model, int seed, int steps, Action
         using var batch = new Batch([.. tasks.SelectMany(task => Documents(task, optimizer.StepsDone))]);
         Tensor loss = batch.Loss(model, lora) / batch.Rows;
         loss.backward();
-        optimizer.Step(AdamW.Rate(PeakRate, optimizer.StepsDone, Warmup, steps));
+        optimizer.Step(AdamW.Cosine(PeakRate, optimizer.StepsDone, Warmup, steps));
         return loss.item<float>();
     }
 

@@ -73,7 +73,7 @@ public sealed class Pretrainer(int seed, int steps, string checkpoint, Action<st
             }
         }
 
-        optimizer.Step(AdamW.Rate(PeakRate, optimizer.StepsDone, Warmup, steps));
+        optimizer.Step(AdamW.CosineWithCooldown(PeakRate, optimizer.StepsDone, Warmup, steps));
         return total;
     }
 

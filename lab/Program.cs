@@ -5,7 +5,7 @@ using TorchSharp;
 var demo = new Option<DirectoryInfo>("--out") { Description = "Demo folder to write and read", DefaultValueFactory = _ => new("demo") };
 var seed = new Option<int>("--seed") { Description = "Seed of weights and data", DefaultValueFactory = _ => 1 };
 var threads = new Option<int>("--threads") { Description = "Compute threads; part of what must be equal to reproduce bytes", DefaultValueFactory = _ => 1 };
-var steps = new Option<int>("--steps") { Description = "Pretraining steps", DefaultValueFactory = _ => 6000 };
+var steps = new Option<int>("--steps") { Description = "Pretraining steps", DefaultValueFactory = _ => 4000 };
 var adapterSteps = new Option<int>("--adapter-steps") { Description = "Steps per adapter", DefaultValueFactory = _ => 300 };
 var groupSize = new Option<int>("--group") { Description = "Adapters trained in one stack", DefaultValueFactory = _ => 18 };
 
