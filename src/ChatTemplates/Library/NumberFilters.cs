@@ -10,7 +10,7 @@ internal static class NumberFilters
     public static IEnumerable<Builtin> Table { get; } =
     [
         new("int", ["default", "base"], (s, v, a) => ToInteger(s, v, a)),
-        new("float", ["default"], (s, v, a) => TryReal(Kinds.Defined(s, v), out double real) ? real : a.Has(0) ? a[0] : 0.0),
+        new("float", ["default"], (s, v, a) => TryReal(ChargeText(s, Kinds.Defined(s, v)), out double real) ? real : a.Has(0) ? a[0] : 0.0),
         new("abs", [], (s, v, _) => Abs(s, v)),
         new("round", ["precision", "method"], (s, v, a) => Round(s, v, (int)Math.Clamp(a.Integer(s, 0, 0), -300, 300), a.Text(s, 1) ?? "common")),
     ];
@@ -19,6 +19,7 @@ internal static class NumberFilters
     {
         object? fallback = arguments.Has(0) ? arguments[0] : 0L;
         Kinds.Defined(state, value);
+        ChargeText(state, value);
         if (value is string text && TryParse(text, (int)arguments.Integer(state, 1, 10), out long parsed))
             return parsed;
         if (Kinds.TryInteger(value, out long integer))
@@ -26,6 +27,13 @@ internal static class NumberFilters
         if (value is BigInteger)
             return value;
         return TryReal(value, out double real) && Math.Abs(real) < 9e18 ? (long)real : fallback;
+    }
+
+    private static object? ChargeText(RenderState state, object? value)
+    {
+        if (value is string text)
+            state.ChargeText(text.Length);
+        return value;
     }
 
     private static bool TryParse(string text, int radix, out long value)

@@ -40,7 +40,10 @@ internal static class OrderFilters
     private static object? Key(RenderState state, object? item, object? path, bool caseSensitive)
     {
         object? key = path is null ? item : Access.Path(state, item, path);
-        return key is string text && !caseSensitive ? text.ToLowerInvariant() : key;
+        if (key is not string text || caseSensitive)
+            return key;
+        state.ChargeText(text.Length);
+        return text.ToLowerInvariant();
     }
 
     private static ListValue DictSort(RenderState state, object? value, Arguments arguments)

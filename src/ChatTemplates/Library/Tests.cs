@@ -29,8 +29,8 @@ internal static class Tests
         new("odd", [], (s, v, _) => Remainder(s, v, 2L) is 1L or 1.0),
         new("even", [], (s, v, _) => Remainder(s, v, 2L) is 0L or 0.0),
         new("divisibleby", ["num"], (s, v, a) => Remainder(s, v, a.Required(s, 0, "num")) is 0L or 0.0),
-        new("upper", [], (s, v, _) => Methods.IsUpper(ValueText.Str(s, v))),
-        new("lower", [], (s, v, _) => Methods.IsLower(ValueText.Str(s, v))),
+        new("upper", [], (s, v, _) => Methods.IsUpper(Text(s, v))),
+        new("lower", [], (s, v, _) => Methods.IsLower(Text(s, v))),
         new("in", ["seq"], (s, v, a) => Comparison.Contains(s, a.Required(s, 0, "seq"), v)),
         new("sameas", Other, (s, v, a) => IsSame(v, a.Required(s, 0, "other"))),
         new("filter", [], (s, v, _) => v is string name && Filters.Find(name) is not null),
@@ -48,6 +48,13 @@ internal static class Tests
 
     private static IEnumerable<Builtin> Named(string[] names, Func<RenderState, object?, object?, bool> compare) =>
         names.Select(name => new Builtin(name, Other, (s, v, a) => compare(s, v, a.Required(s, 0, "other"))));
+
+    private static string Text(RenderState state, object? value)
+    {
+        string text = ValueText.Str(state, value);
+        state.ChargeScan(text);
+        return text;
+    }
 
     private static object? Remainder(RenderState state, object? value, object? divisor) =>
         Kinds.IsNumber(Kinds.Defined(state, value))

@@ -8,25 +8,33 @@ internal static class TextFilters
 {
     public static IEnumerable<Builtin> Table { get; } =
     [
-        new("string", [], (s, v, _) => ValueText.Str(s, v)),
-        new("safe", [], (s, v, _) => ValueText.Str(s, v)),
-        new("escape", [], (s, v, _) => Escape(s, ValueText.Str(s, v))),
-        new("e", [], (s, v, _) => Escape(s, ValueText.Str(s, v))),
-        new("upper", [], (s, v, _) => ValueText.Str(s, v).ToUpperInvariant()),
-        new("lower", [], (s, v, _) => ValueText.Str(s, v).ToLowerInvariant()),
-        new("capitalize", [], (s, v, _) => PythonText.Capitalize(ValueText.Str(s, v))),
-        new("title", [], (s, v, _) => Title(ValueText.Str(s, v))),
-        new("trim", ["chars"], (s, v, a) => PythonText.Trim(ValueText.Str(s, v), a.Text(s, 0))),
+        new("string", [], (s, v, _) => Text(s, v)),
+        new("safe", [], (s, v, _) => Text(s, v)),
+        new("escape", [], (s, v, _) => Escape(s, Text(s, v))),
+        new("e", [], (s, v, _) => Escape(s, Text(s, v))),
+        new("upper", [], (s, v, _) => Text(s, v).ToUpperInvariant()),
+        new("lower", [], (s, v, _) => Text(s, v).ToLowerInvariant()),
+        new("capitalize", [], (s, v, _) => PythonText.Capitalize(Text(s, v))),
+        new("title", [], (s, v, _) => Title(Text(s, v))),
+        new("trim", ["chars"], (s, v, a) => PythonText.Trim(Text(s, v), a.Text(s, 0))),
         new("replace", ["old", "new", "count"], (s, v, a) => TextOperations.Replace(
             s,
-            ValueText.Str(s, v),
+            Text(s, v),
             ValueText.Str(s, a.Required(s, 0, "old")),
             ValueText.Str(s, a.Required(s, 1, "new")),
             a.Integer(s, 2, -1))),
-        new("indent", ["width", "first", "blank"], (s, v, a) => Indent(s, ValueText.Str(s, v), a)),
+        new("indent", ["width", "first", "blank"], (s, v, a) => Indent(s, Text(s, v), a)),
         new("format", null, Format),
-        new("wordcount", [], (s, v, _) => (long)TextOperations.SplitBlank(s, ValueText.Str(s, v), -1).Count),
+        new("wordcount", [], (s, v, _) => (long)TextOperations.SplitBlank(s, Text(s, v), -1).Count),
     ];
+
+    /// <summary>The printed value, charged once more for the copy the filter makes of it.</summary>
+    private static string Text(RenderState state, object? value)
+    {
+        string text = ValueText.Str(state, value);
+        state.ChargeText(text.Length);
+        return text;
+    }
 
     private static string Escape(RenderState state, string text)
     {
@@ -91,10 +99,10 @@ internal static class TextFilters
     private static string Format(RenderState state, object? value, Arguments arguments)
     {
         if (arguments.Named.Count == 0)
-            return PercentFormat.Format(state, ValueText.Str(state, value), new TupleValue([.. arguments.Positional]));
+            return PercentFormat.Format(state, Text(state, value), new TupleValue([.. arguments.Positional]));
         var map = new DictValue();
         foreach ((string name, object? argument) in arguments.Named)
             map.Set(name, argument);
-        return PercentFormat.Format(state, ValueText.Str(state, value), map);
+        return PercentFormat.Format(state, Text(state, value), map);
     }
 }

@@ -55,8 +55,9 @@ internal static class TextMethods
     private static Builtin Method(string name, string[]? parameters, Func<RenderState, string, Arguments, object?> body) =>
         new(name, parameters, (state, self, arguments) =>
         {
-            state.Charge(1 + (((string)self!).Length / 16));
-            return body(state, (string)self, arguments);
+            string text = (string)self!;
+            state.ChargeText(text.Length);
+            return body(state, text, arguments);
         });
 
     private static bool All(string text, Func<char, bool> matches) => text.Length > 0 && text.All(matches);

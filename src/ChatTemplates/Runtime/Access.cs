@@ -104,6 +104,8 @@ internal static class Access
     private static bool TryItem(RenderState state, object? target, object? key, out object? value)
     {
         value = null;
+        if ((target as string ?? key as string) is { } scanned)
+            state.ChargeScan(scanned);
         if (target is DictValue dict)
             return DictValue.IsKey(key) && dict.TryGet(key, out value);
         if (!Kinds.TryInteger(key, out long index))

@@ -15,6 +15,7 @@ internal static class Comparison
             case (null, null) or (Undefined, Undefined):
                 return true;
             case (string a, string b):
+                state.ChargeScan(a);
                 return a == b;
             case (ListValue a, ListValue b):
                 return SequencesEqual(state, a, b);
@@ -38,7 +39,11 @@ internal static class Comparison
         state.Charge(1);
         state.EnsureStack();
         if (left is string a && right is string b)
+        {
+            state.ChargeScan(a);
             return PythonText.Compare(a, b);
+        }
+
         if (Kinds.IsNumber(left) && Kinds.IsNumber(right))
             return CompareNumbers(left, right);
         if (left is SequenceValue x && right is SequenceValue y && x.GetType() == y.GetType())
@@ -62,10 +67,13 @@ internal static class Comparison
         switch (container)
         {
             case string text:
+                state.ChargeScan(text);
                 return item is string part
                     ? text.Contains(part, StringComparison.Ordinal)
                     : throw state.Fail($"only a string can be in a string, not '{Kinds.Name(Kinds.Defined(state, item))}'");
             case DictValue dict:
+                if (item is string key)
+                    state.ChargeScan(key);
                 return DictValue.IsKey(item) && dict.Contains(item);
             case NamespaceValue:
                 throw state.Fail("'in' does not work on a namespace");

@@ -109,7 +109,7 @@ internal static class Kinds
 
     public static long Length(RenderState state, object? value) => value switch
     {
-        string text => PythonText.Length(text),
+        string text => TextLength(state, text),
         SequenceValue sequence => sequence.Items.Count,
         DictValue dict => dict.Count,
         RangeValue range => range.Count,
@@ -117,4 +117,10 @@ internal static class Kinds
         LoopValue loop => loop.Count,
         _ => throw state.Fail($"'{Name(value)}' has no length"),
     };
+
+    private static long TextLength(RenderState state, string text)
+    {
+        state.ChargeScan(text);
+        return PythonText.Length(text);
+    }
 }

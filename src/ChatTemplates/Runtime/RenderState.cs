@@ -57,6 +57,9 @@ internal sealed class RenderState
         Charge(1 + (length / 4));
     }
 
+    /// <summary>Accounts for reading through a text, which is cheaper than making one but not free.</summary>
+    public void ChargeScan(string text) => Charge(text.Length / 16);
+
     /// <summary>Called by everything that recurses over values, whose depth a template can choose.</summary>
     public void EnsureStack()
     {
