@@ -1,0 +1,84 @@
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.Models;
+
+namespace Eigengate.Inference.Tests;
+
+/// <summary>Random clusters and adapters that fit a model.</summary>
+internal static class TestAdapters
+{
+    public static readonly string[] AllProjections =
+    [
+        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+    ];
+
+    public static Dictionary<string, ClusterBasis> Cluster(ModelConfig config, int seed, Func<string, (int RU, int RV)> rank, params string[] projections)
+    {
+        var random = new Random(seed);
+        return Modules(config, projections).ToDictionary(name => name, name =>
+        {
+            AdaptedModule module = AdaptedModule.Parse(name, config);
+            var (ru, rv) = rank(name);
+            return new ClusterBasis(
+                Random(random, module.DOut * ru, 1 / Math.Sqrt(module.DOut)), Random(random, module.DIn * rv, 1 / Math.Sqrt(module.DIn)),
+                module.DOut, module.DIn, ru, rv);
+        });
+    }
+
+    /// <summary>Cores strong enough to change what the model says.</summary>
+    public static AdapterWeights Adapter(string id, string cluster, IReadOnlyDictionary<string, ClusterBasis> bases, int seed, Func<string, bool>? has = null)
+    {
+        var random = new Random(seed);
+        return new AdapterWeights(id, "v1", cluster, bases
+            .Where(b => has is null || has(b.Key))
+            .ToDictionary(b => b.Key, b => Random(random, b.Value.RU * b.Value.RV, 2.0 / Math.Sqrt(b.Value.RV))));
+    }
+
+    public static Dictionary<string, LoraFactors> Exact(ModelConfig config, int seed, int rank, params string[] projections)
+    {
+        var random = new Random(seed);
+        return Modules(config, projections).ToDictionary(name => name, name =>
+        {
+            AdaptedModule module = AdaptedModule.Parse(name, config);
+            return new LoraFactors(
+                Random(random, rank * module.DIn, 1 / Math.Sqrt(module.DIn)), Random(random, module.DOut * rank, 1 / Math.Sqrt(module.DOut)),
+                module.DOut, module.DIn, rank, 2);
+        });
+    }
+
+    /// <summary>U Σ Vᵀ, [DOut, DIn].</summary>
+    public static double[] Delta(ClusterBasis basis, float[] core)
+    {
+        double[] delta = new double[basis.DOut * basis.DIn];
+        for (int o = 0; o < basis.DOut; o++)
+        {
+            for (int u = 0; u < basis.RU; u++)
+            {
+                for (int v = 0; v < basis.RV; v++)
+                {
+                    double weight = (double)basis.U[(o * basis.RU) + u] * core[(u * basis.RV) + v];
+                    for (int i = 0; i < basis.DIn; i++)
+                        delta[(o * basis.DIn) + i] += weight * basis.V[(i * basis.RV) + v];
+                }
+            }
+        }
+
+        return delta;
+    }
+
+    /// <summary>The dense model that serving this adapter must equal.</summary>
+    public static Float64Llama Dense(TestModel model, IReadOnlyDictionary<string, ClusterBasis> bases, AdapterWeights adapter)
+    {
+        var dense = new Float64Llama(model);
+        foreach (var (name, core) in adapter.Cores)
+            dense.Add(name, Delta(bases[name], core));
+        return dense;
+    }
+
+    private static IEnumerable<string> Modules(ModelConfig config, string[] projections) =>
+        from layer in Enumerable.Range(0, config.Layers)
+        from projection in projections.Length == 0 ? AllProjections : projections
+        select $"model.layers.{layer}.{projection}";
+
+    private static float[] Random(Random random, int count, double scale) =>
+        [.. Enumerable.Range(0, count).Select(_ => (float)(scale * TestModel.Normal(random)))];
+}
