@@ -11,6 +11,7 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
 
     private readonly GarnetServer _server;
     private readonly string? _scratch;
+    private int _disposed;
 
     private EmbeddedGarnet(GarnetServer server, string address, string? scratch)
     {
@@ -54,6 +55,10 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+            return;
+        if (_scratch is null)
+            await _server.Store.CommitAOFAsync(CancellationToken.None);
         await Task.Run(_server.Dispose);
         DeleteScratch(_scratch);
     }
@@ -86,7 +91,7 @@ public sealed class EmbeddedGarnet : IAsyncDisposable
             "--lua", "--lua-transaction-mode",
             "-q",
         ];
-        string[] durability = ["--aof", "--aof-page-size", "8m", "--aof-memory", "64m", "--aof-commit-freq", "0", "--recover"];
+        string[] durability = ["--aof", "--aof-page-size", "8m", "--aof-memory", "64m", "--aof-commit-freq", "0", "--aof-commit-wait", "--recover"];
         return durable ? [.. arguments, .. durability] : arguments;
     }
 

@@ -23,6 +23,7 @@ public sealed class IndexFollower : IAsyncDisposable
     private volatile IndexSnapshot _current = IndexSnapshot.Empty;
     private volatile bool _rereadAll;
     private bool _away;
+    private int _disposed;
 
     private IndexFollower(AdapterIndex index, ILogger logger)
     {
@@ -79,6 +80,8 @@ public sealed class IndexFollower : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+            return;
         _index.ConnectionRestored -= RereadAll;
         await _stop.CancelAsync();
         if (_timer is not null)

@@ -16,6 +16,7 @@ public sealed class NodeLease : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private NodeRecord _node;
     private Task _loop = Task.CompletedTask;
+    private int _disposed;
 
     private NodeLease(AdapterIndex index, NodeRecord node, TimeSpan duration, TimeProvider time, ILogger logger)
     {
@@ -47,6 +48,8 @@ public sealed class NodeLease : IAsyncDisposable
     /// <summary>Stops renewing and withdraws the node; call it before requests are drained.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
+            return;
         await _stop.CancelAsync();
         await _loop;
         try

@@ -27,6 +27,9 @@ public sealed record ApiError(int Status, string Type, string Message, string? P
 
     public static ApiError Overloaded(string message, TimeSpan retryAfter) => new(429, "RateLimitError", message, null, retryAfter);
 
+    /// <summary>A node did not answer in time.</summary>
+    public static ApiError TimedOut(string message) => new(504, "InternalServerError", message);
+
     public static ApiError Internal(string message) => new(500, "InternalServerError", message);
 
     public static ApiError Unavailable(string message, TimeSpan retryAfter) => new(503, "ServiceUnavailableError", message, null, retryAfter);
@@ -43,6 +46,7 @@ public sealed record ApiError(int Status, string Type, string Message, string? P
         if (RetryAfter is { } delay)
         {
             response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(delay.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+            response.Headers["x-should-retry"] = "true";
             response.Headers["retry-after-ms"] = Math.Ceiling(delay.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         }
 

@@ -8,4 +8,7 @@ namespace Eigengate.OpenAiApi;
 [JsonSerializable(typeof(ErrorBody))]
 [JsonSerializable(typeof(ModelCard))]
 [JsonSerializable(typeof(ModelList))]
+[JsonSerializable(typeof(VersionDocument))]
+[JsonSerializable(typeof(LoadDocument))]
+[JsonSerializable(typeof(UnmatchedBody))]
 public sealed partial class ApiJson : JsonSerializerContext;
