@@ -30,9 +30,9 @@ public sealed class JointDiagonalizer(FitOptions options)
             cancellation.ThrowIfCancellationRequested();
             using var step = NewDisposeScope();
             Tensor w = ReconstructionError.Projected(reduced.G, v, reduced);
-            Tensor nextU = HalfStep.Take(new StackedOperator(reduced.F, TensorMath.RowGrams(w)), u, options.Method);
+            Tensor nextU = HalfStep.Take(new StackedOperator(reduced.F, TensorMath.RowGrams(w)), u, Useful(u, v, reduced), options.Method);
             Tensor z = ReconstructionError.Projected(reduced.F, nextU, reduced);
-            Tensor nextV = HalfStep.Take(new StackedOperator(reduced.G, TensorMath.RowGrams(z)), v, options.Method);
+            Tensor nextV = HalfStep.Take(new StackedOperator(reduced.G, TensorMath.RowGrams(z)), v, Useful(v, nextU, reduced), options.Method);
             u = nextU.MoveToOuterDisposeScope();
             v = nextV.MoveToOuterDisposeScope();
             trace.Add(reduced.Count - Captured(reduced, u, v));
@@ -43,6 +43,13 @@ public sealed class JointDiagonalizer(FitOptions options)
         SharedBasis basis = Gauge.Canonicalise(reduced, u, v, reduction);
         return new JointFit(basis, ReconstructionError.Of(factors, basis), trace, tailU, tailV);
     }
+
+    /// <summary>
+    /// Columns of <paramref name="basis"/> worth keeping: through r directions of the other side, k products of rank l span
+    /// at most k·min(l, r) on this side, and whatever lies beyond would be arbitrary.
+    /// </summary>
+    private static int Useful(Tensor basis, Tensor other, CanonicalFactors factors) =>
+        (int)Math.Min(basis.shape[1], factors.Count * Math.Min(factors.Width, other.shape[1]));
 
     private (Tensor U, Tensor V, double TailU, double TailV) Start(CanonicalFactors reduced, ExactReduction reduction, SharedBasis? start)
     {

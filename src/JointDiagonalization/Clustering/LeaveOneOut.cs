@@ -22,7 +22,7 @@ internal static class LeaveOneOut
         Tensor weightsU = TensorMath.RowGrams(w), weightsV = TensorMath.RowGrams(z);
         Tensor rowsU = KrylovRows(factors.F, weightsU, basis.U, factors);
         Tensor rowsV = KrylovRows(factors.G, weightsV, basis.V, factors);
-        Tensor totalU = Energy(rowsU, weightsU).sum(0), totalV = Energy(rowsV, weightsV).sum(0);
+        Tensor totalU = Energy(rowsU, weightsU).sum(dim: 0), totalV = Energy(rowsV, weightsV).sum(dim: 0);
 
         List<double> errors = [];
         for (int first = 0; first < factors.Count; first += ChunkProducts)

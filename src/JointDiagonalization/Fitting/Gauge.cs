@@ -21,7 +21,7 @@ internal static class Gauge
     /// <summary>Eigenvectors of Σ_i Z_iᵀ K_i Z_i, descending.</summary>
     private static Tensor Principal(Tensor z, Tensor weights)
     {
-        Tensor energy = z.transpose(1, 2).bmm(weights).bmm(z).sum(0);
+        Tensor energy = z.transpose(1, 2).bmm(weights).bmm(z).sum(dim: 0);
         return TensorMath.LargestEigenvectors((energy + energy.t()) * 0.5, (int)energy.shape[0]).Vectors;
     }
 

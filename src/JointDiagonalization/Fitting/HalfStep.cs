@@ -19,15 +19,15 @@ internal static class HalfStep
 {
     internal const int KrylovDepth = 3;
 
-    /// <summary>The improved basis [d, r], in the precision of <paramref name="basis"/>.</summary>
-    internal static Tensor Take(StackedOperator t, Tensor basis, HalfStepMethod method)
+    /// <summary>The improved basis [d, rank], in the precision of <paramref name="basis"/>, which has at least as many columns.</summary>
+    internal static Tensor Take(StackedOperator t, Tensor basis, int rank, HalfStepMethod method)
     {
-        int rank = (int)basis.shape[1];
+        int columns = (int)basis.shape[1];
         if (rank == t.Dimension)
             return basis.alias();
-        if (method == HalfStepMethod.Power)
+        if (method == HalfStepMethod.Power && rank == columns)
             return TensorMath.Orthonormalise(t.Apply(basis)).to(basis.dtype);
-        if (method == HalfStepMethod.Exact || KrylovDepth * rank >= t.Dimension)
+        if (method == HalfStepMethod.Exact || KrylovDepth * columns >= t.Dimension)
             return TensorMath.LargestEigenvectors(t.Dense(), rank).Vectors.to(basis.dtype);
         Tensor q = KrylovSpace(t, basis);
         return q.mm(TensorMath.LargestEigenvectors(t.Compress(q.to(basis.dtype)), rank).Vectors).to(basis.dtype);

@@ -36,7 +36,7 @@ internal sealed record HigherOrderSvd(Tensor Basis, double Tail)
         int width = Math.Min(rank + Oversampling, t.Dimension);
         Tensor basis = TensorMath.Orthonormalise(GaussianStart(t.Dimension, width, seed).to(like.device)).to(like.dtype);
         for (int pass = 0; pass < Passes; pass++)
-            basis = HalfStep.Take(t, basis, HalfStepMethod.Krylov);
+            basis = HalfStep.Take(t, basis, width, HalfStepMethod.Krylov);
         return new HigherOrderSvd(basis.narrow(1, 0, rank).contiguous(), double.NaN);
     }
 
