@@ -31,6 +31,14 @@ public sealed class NodeHost : IAsyncDisposable
 
     public EngineStats Stats => _resources.Loop.Stats;
 
+    /// <summary>Generation requests being answered.</summary>
+    public int RequestsInFlight => Activity.InFlight;
+
+    /// <summary>Shutdown has begun: new requests get 503.</summary>
+    public bool IsDraining => Activity.IsDraining;
+
+    private NodeActivity Activity => _app.Services.GetRequiredService<NodeActivity>();
+
     /// <summary>Loads everything, listens, and announces the node. Nothing is announced when any of it fails.</summary>
     /// <param name="options">What to serve and where.</param>
     /// <param name="logging">Adds to or replaces the console log.</param>
