@@ -41,7 +41,8 @@ public sealed class RouteTests(TinyNode tiny) : IClassFixture<TinyNode>
 
         using HttpResponseMessage unknown = await _client.GetAsync("/v1/models/no/such", Cancel);
         Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
-        Assert.Contains("`no/such` does not exist", await unknown.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        JsonNode error = JsonNode.Parse(await unknown.Content.ReadAsStringAsync(Cancel))!["error"]!;
+        Assert.Equal("The model `no/such` does not exist.", (string)error["message"]!);
     }
 
     [Fact]
