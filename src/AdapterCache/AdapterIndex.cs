@@ -138,16 +138,16 @@ public sealed class AdapterIndex : IAsyncDisposable
         var count = (int)await CallAsync(database => database.HashLengthAsync(key), cancel);
         if (count == 0)
             return null;
-        var chunks = new byte[count][];
+        using var weights = new MemoryStream();
         for (var i = 0; i < count; i++)
         {
             byte[]? chunk = await CallAsync(database => database.HashGetAsync(key, i), cancel);
-            if (chunk is null)
-                return null;
-            chunks[i] = chunk;
+            if (chunk is null || count == 1)
+                return chunk;
+            weights.Write(chunk);
         }
 
-        return count == 1 ? chunks[0] : [.. chunks.SelectMany(chunk => chunk)];
+        return weights.ToArray();
     }
 
     /// <summary>All adapters in registration order.</summary>
@@ -186,7 +186,7 @@ public sealed class AdapterIndex : IAsyncDisposable
 
     /// <summary>Nodes whose lease has not ended, by id.</summary>
     public async Task<IReadOnlyList<NodeRecord>> ListNodesAsync(CancellationToken cancel = default) =>
-        ParseNodes(await ReadNodesAsync(cancel));
+        [.. (await ReadNodesAsync(cancel)).Select(ParseNode)];
 
     /// <summary>Sets the base model of this index.</summary>
     /// <returns>False when the same record was there already.</returns>
@@ -237,19 +237,18 @@ public sealed class AdapterIndex : IAsyncDisposable
         while (changes.Length == page);
     }
 
-    /// <summary>The records of live nodes as stored, by node id.</summary>
-    internal async Task<IReadOnlyList<string>> ReadNodesAsync(CancellationToken cancel)
+    /// <summary>The ids and stored records of live nodes, by id.</summary>
+    internal async Task<IReadOnlyList<(string Id, string Json)>> ReadNodesAsync(CancellationToken cancel)
     {
-        var ids = await CallAsync(database => database.SortedSetRangeByRankAsync(_keys.Nodes), cancel);
-        if (ids.Length == 0)
+        var members = await CallAsync(database => database.SortedSetRangeByRankAsync(_keys.Nodes), cancel);
+        if (members.Length == 0)
             return [];
-        var keys = ids.Select(id => (string)id!).Order(StringComparer.Ordinal).Select(_keys.Node).ToArray();
-        var records = await CallAsync(database => database.StringGetAsync(keys), cancel);
-        return [.. records.Where(record => !record.IsNull).Select(record => (string)record!)];
+        string[] ids = [.. members.Select(member => (string)member!).Order(StringComparer.Ordinal)];
+        var records = await CallAsync(database => database.StringGetAsync([.. ids.Select(_keys.Node)]), cancel);
+        return [.. ids.Zip(records).Where(node => !node.Second.IsNull).Select(node => (node.First, (string)node.Second!))];
     }
 
-    internal static IReadOnlyList<NodeRecord> ParseNodes(IReadOnlyList<string> records) =>
-        [.. records.Select(record => JsonSerializer.Deserialize(record, IndexJson.Default.NodeRecord)!)];
+    internal static NodeRecord ParseNode((string Id, string Json) node) => JsonSerializer.Deserialize(node.Json, IndexJson.Default.NodeRecord)!;
 
     /// <summary>Calls back, on a pool thread, when some writer says that the index changed. Hints can get lost.</summary>
     internal async Task SubscribeAsync(Action hint, CancellationToken cancel)

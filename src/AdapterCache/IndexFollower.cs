@@ -6,28 +6,32 @@ namespace Eigengate.AdapterCache;
 
 /// <summary>
 /// Keeps a snapshot of the index in memory. It polls, and looks at once when a writer hints at a change. When the server
-/// is away the last snapshot stays; when it is back everything is read anew, because the server may have lost writes.
+/// is away the last snapshot stays; when it is back everything is read anew, because the server may have lost writes, and
+/// nodes that are missing stay for the time of one lease, because they could not renew it.
 /// </summary>
 public sealed class IndexFollower : IAsyncDisposable
 {
     public static readonly TimeSpan DefaultPollInterval = TimeSpan.FromMilliseconds(200);
 
     private readonly AdapterIndex _index;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Channel<bool> _wakeUps = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
-    private IReadOnlyList<string> _nodeRecords = [];
+    private IReadOnlyList<(string Id, string Json)> _nodeRecords = [];
     private TaskCompletionSource _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ITimer? _timer;
     private Task _loop = Task.CompletedTask;
     private volatile IndexSnapshot _current = IndexSnapshot.Empty;
     private volatile bool _rereadAll;
     private bool _away;
+    private DateTimeOffset _nodesKeptUntil;
     private int _disposed;
 
-    private IndexFollower(AdapterIndex index, ILogger logger)
+    private IndexFollower(AdapterIndex index, TimeProvider time, ILogger logger)
     {
         _index = index;
+        _time = time;
         _logger = logger;
     }
 
@@ -47,12 +51,12 @@ public sealed class IndexFollower : IAsyncDisposable
     public static async Task<IndexFollower> StartAsync(
         AdapterIndex index, TimeSpan? pollInterval = null, TimeProvider? time = null, ILogger? logger = null, CancellationToken cancel = default)
     {
-        var follower = new IndexFollower(index, logger ?? NullLogger.Instance);
+        var follower = new IndexFollower(index, time ?? TimeProvider.System, logger ?? NullLogger.Instance);
         await index.SubscribeAsync(follower.WakeUp, cancel);
         await follower.RefreshAsync(cancel);
         index.ConnectionRestored += follower.RereadAll;
         var interval = pollInterval ?? DefaultPollInterval;
-        follower._timer = (time ?? TimeProvider.System).CreateTimer(_ => follower.WakeUp(), null, interval, interval);
+        follower._timer = follower._time.CreateTimer(_ => follower.WakeUp(), null, interval, interval);
         follower._loop = Task.Run(() => follower.FollowAsync(follower._stop.Token), CancellationToken.None);
         return follower;
     }
@@ -134,13 +138,17 @@ public sealed class IndexFollower : IAsyncDisposable
         _rereadAll = false;
         var (epoch, version) = await _index.ReadStateAsync(cancel);
         var nodeRecords = await _index.ReadNodesAsync(cancel);
+        if (anew)
+            _nodesKeptUntil = _time.GetUtcNow() + NodeLease.DefaultDuration;
+        if (_time.GetUtcNow() < _nodesKeptUntil)
+            nodeRecords = [.. nodeRecords.UnionBy(_nodeRecords, node => node.Id).OrderBy(node => node.Id, StringComparer.Ordinal)];
         var old = _current;
         anew |= epoch != old.Epoch || version < old.Version;
         var sameNodes = nodeRecords.SequenceEqual(_nodeRecords);
         if (!anew && version == old.Version && sameNodes)
             return;
 
-        var nodes = sameNodes ? old.Nodes : AdapterIndex.ParseNodes(nodeRecords);
+        var nodes = sameNodes ? old.Nodes : [.. nodeRecords.Select(AdapterIndex.ParseNode)];
         _nodeRecords = nodeRecords;
         Publish(await ReadSnapshotAsync(anew ? IndexSnapshot.Empty : old, epoch, version, nodes, cancel));
     }

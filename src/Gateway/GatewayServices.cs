@@ -32,7 +32,8 @@ public static class GatewayServices
         services.AddReverseProxy().AddTransforms(transforms =>
         {
             transforms.AddRequestTransform(RoutedRequest.WriteHeadersAsync);
-            transforms.AddResponseTransform(Failover.InspectAsync);
+            var time = transforms.Services.GetRequiredService<TimeProvider>();
+            transforms.AddResponseTransform(answer => NodeAnswer.InspectAsync(answer, options, time));
         });
         return services;
     }

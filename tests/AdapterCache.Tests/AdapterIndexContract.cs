@@ -223,18 +223,19 @@ public abstract class AdapterIndexContract(IndexServer server) : IAsyncLifetime
     public async Task Node_whose_lease_ends_vanishes_by_itself()
     {
         SkipIfAbsent();
-        await Index.AnnounceAsync(Samples.Node("short", 1), TimeSpan.FromMilliseconds(150), Cancel);
-        Assert.Single(await Index.ListNodesAsync(Cancel));
-        await Task.Delay(400, Cancel);
-        Assert.Empty(await Index.ListNodesAsync(Cancel));
+        await Index.AnnounceAsync(Samples.Node("long", 1), TimeSpan.FromMinutes(1), Cancel);
+        await Index.AnnounceAsync(Samples.Node("short", 1), TimeSpan.FromMilliseconds(700), Cancel);
+        Assert.Equal(["long", "short"], (await Index.ListNodesAsync(Cancel)).Select(node => node.Id));
+        await Task.Delay(1000, Cancel);
+        Assert.Equal(["long"], (await Index.ListNodesAsync(Cancel)).Select(node => node.Id));
     }
 
     [Fact]
     public async Task Node_lease_is_renewed_while_held_and_withdrawn_on_dispose()
     {
         SkipIfAbsent();
-        var lease = await NodeLease.StartAsync(Index, Samples.Node("held", 1), TimeSpan.FromMilliseconds(600), cancel: Cancel);
-        await Task.Delay(1500, Cancel);
+        var lease = await NodeLease.StartAsync(Index, Samples.Node("held", 1), TimeSpan.FromSeconds(1), cancel: Cancel);
+        await Task.Delay(2000, Cancel);
         Assert.Single(await Index.ListNodesAsync(Cancel));
         await lease.UpdateAsync(Samples.Node("held", 1, 2), Cancel);
         Assert.Equal([1, 2], (await Index.ListNodesAsync(Cancel))[0].Clusters);
@@ -268,7 +269,7 @@ public abstract class AdapterIndexContract(IndexServer server) : IAsyncLifetime
     public async Task Follower_drops_a_node_whose_lease_ends()
     {
         SkipIfAbsent();
-        await Index.AnnounceAsync(Samples.Node("short", 1), TimeSpan.FromMilliseconds(400), Cancel);
+        await Index.AnnounceAsync(Samples.Node("short", 1), TimeSpan.FromMilliseconds(1000), Cancel);
         await using var follower = await IndexFollower.StartAsync(Index, cancel: Cancel);
         Assert.Single(follower.Current.Nodes);
         await WaitForAsync(follower, snapshot => snapshot.Nodes.Count == 0);

@@ -43,7 +43,7 @@ public sealed class EmbeddedGarnetTests
         static byte[] Blob(int seed)
         {
             var blob = new byte[AdapterIndex.ChunkBytes];
-            new Random(seed).NextBytes(blob);
+            Array.Fill(blob, (byte)seed);
             return blob;
         }
     }

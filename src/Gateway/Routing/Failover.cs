@@ -1,11 +1,10 @@
-using System.Net;
 using System.Runtime.InteropServices;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Yarp.ReverseProxy.Forwarder;
-using Yarp.ReverseProxy.Transforms;
+using Yarp.ReverseProxy.Model;
 
 namespace Eigengate.Gateway.Routing;
 
@@ -24,39 +23,20 @@ internal sealed class Failover(RequestDelegate next, NodeTraffic traffic, Gatewa
         var nodes = proxy.AvailableDestinations;
         for (var attempt = 1; ; attempt++)
         {
-            request.CanTryAnother = nodes.Count > 1 && attempt < MaxAttempts;
-            request.NodeDeclined = false;
-            proxy.AvailableDestinations = nodes;
-            proxy.ProxiedDestination = null;
-            context.Request.Body = Replay(request.Body);
+            request.BeginAttempt(canTryAnother: nodes.Count > 1 && attempt < MaxAttempts);
+            BeginAttempt(context, proxy, request, nodes);
             await next(context);
-
-            var failure = context.Features.Get<IForwarderErrorFeature>();
-            var node = proxy.ProxiedDestination?.DestinationId;
-            if (failure is null && !request.NodeDeclined)
-            {
-                if (node is not null)
-                    traffic.Answered(node);
-                return;
-            }
-
             if (context.RequestAborted.IsCancellationRequested)
                 return;
-            if (failure is not null)
-            {
-                if (node is not null)
-                    traffic.Failed(node);
-                logger.LogWarning(
-                    failure.Exception,
-                    "Request {RequestId}: node {Node} failed ({Failure}), attempt {Attempt}",
-                    context.Request.Headers[RoutingHeaders.RequestId].ToString(), node, failure.Error, attempt);
-            }
 
-            if (context.Response.HasStarted)
+            var node = proxy.ProxiedDestination?.DestinationId;
+            var failure = NodeFailure.Of(context, request);
+            Note(node, failure, context, attempt);
+            if (context.Response.HasStarted || (failure is null && !request.NodeDeclined))
                 return;
+
             context.Response.Clear();
-            context.Features.Set<IForwarderErrorFeature>(null);
-            if (failure is not null && (IsTimeout(failure) || !request.CanTryAnother))
+            if (failure is not null && (failure.TimedOut || !request.CanTryAnother))
             {
                 await ErrorOf(failure).WriteAsync(context.Response, context.RequestAborted);
                 return;
@@ -66,27 +46,34 @@ internal sealed class Failover(RequestDelegate next, NodeTraffic traffic, Gatewa
         }
     }
 
-    /// <summary>Holds back a node's 503 while another node can be asked.</summary>
-    public static ValueTask InspectAsync(ResponseTransformContext context)
+    private static void BeginAttempt(HttpContext context, IReverseProxyFeature proxy, RoutedRequest request, IReadOnlyList<DestinationState> nodes)
     {
-        if (context.ProxyResponse?.StatusCode == HttpStatusCode.ServiceUnavailable
-            && context.HttpContext.Features.Get<RoutedRequest>() is { CanTryAnother: true } request)
-        {
-            request.NodeDeclined = true;
-            context.SuppressResponseBody = true;
-        }
-
-        return ValueTask.CompletedTask;
+        proxy.AvailableDestinations = nodes;
+        proxy.ProxiedDestination = null;
+        context.Features.Set<IForwarderErrorFeature>(null);
+        context.Request.Body = MemoryMarshal.TryGetArray(request.Body, out var body)
+            ? new MemoryStream(body.Array!, body.Offset, body.Count, writable: false)
+            : Stream.Null;
     }
 
-    private ApiError ErrorOf(IForwarderErrorFeature failure) => IsTimeout(failure)
+    private void Note(string? node, NodeFailure? failure, HttpContext context, int attempt)
+    {
+        if (node is null)
+            return;
+        if (failure is null)
+        {
+            traffic.Answered(node);
+            return;
+        }
+
+        traffic.Failed(node);
+        logger.LogWarning(
+            failure.Exception,
+            "Request {RequestId}: node {Node} failed ({Reason}), attempt {Attempt}",
+            context.Request.Headers[RoutingHeaders.RequestId].ToString(), node, failure.Reason, attempt);
+    }
+
+    private ApiError ErrorOf(NodeFailure failure) => failure.TimedOut
         ? ApiError.TimedOut($"The node sent nothing for {options.ActivityTimeout.TotalSeconds:0} seconds.")
         : ApiError.Unavailable("The node that served this request failed and no other could take it.", options.RetryAfter);
-
-    /// <summary>The node is busy with the request but silent: another would need as long. A connection that cannot be made is no such case.</summary>
-    private static bool IsTimeout(IForwarderErrorFeature failure) =>
-        failure.Error == ForwarderError.RequestTimedOut && failure.Exception?.InnerException is not TimeoutException;
-
-    private static MemoryStream Replay(ReadOnlyMemory<byte> body) =>
-        MemoryMarshal.TryGetArray(body, out var segment) ? new(segment.Array!, segment.Offset, segment.Count, writable: false) : new();
 }

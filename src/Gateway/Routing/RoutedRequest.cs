@@ -15,10 +15,20 @@ internal sealed class RoutedRequest(ReadOnlyMemory<byte> body)
     public AdapterRecord? Adapter { get; set; }
 
     /// <summary>Whether another node is left to try.</summary>
-    public bool CanTryAnother { get; set; }
+    public bool CanTryAnother { get; private set; }
 
     /// <summary>The node answered that it takes no requests now, and the answer was held back.</summary>
     public bool NodeDeclined { get; set; }
+
+    /// <summary>Why the node's event stream broke off, if it did.</summary>
+    public Exception? StreamBroken { get; set; }
+
+    public void BeginAttempt(bool canTryAnother)
+    {
+        CanTryAnother = canTryAnother;
+        NodeDeclined = false;
+        StreamBroken = null;
+    }
 
     /// <summary>Tells the node which adapter version was resolved, and keeps the client's API key from it.</summary>
     public static ValueTask WriteHeadersAsync(RequestTransformContext context)

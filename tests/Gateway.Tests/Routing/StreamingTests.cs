@@ -73,6 +73,62 @@ public sealed class StreamingTests(SharedGarnet garnet)
         await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
     }
 
+    [Fact]
+    public async Task Node_that_dies_midway_ends_the_stream_with_an_error_event()
+    {
+        await using var deployment = await Deployment.StartAsync(garnet);
+        var arrived = new TaskCompletionSource();
+        await deployment.AddNodeAsync("n0", [], async context =>
+        {
+            await UpstreamNode.WriteEventAsync(context, "first");
+            await arrived.Task;
+            context.Abort();
+        });
+        using var response = await SendAsync(deployment, Cancel);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
+        Assert.Equal("data: first", await reader.ReadLineAsync(Cancel));
+        arrived.SetResult();
+        var events = (await reader.ReadToEndAsync(Cancel)).TrimStart('\n').Split("\n\n");
+        Assert.Equal(["data: [DONE]", ""], events[1..]);
+        var error = System.Text.Json.JsonDocument.Parse(events[0]["data: ".Length..]).RootElement.GetProperty("error");
+        Assert.Equal("InternalServerError", error.GetProperty("type").GetString());
+        Assert.Equal(500, error.GetProperty("code").GetInt32());
+    }
+
+    [Fact]
+    public async Task Node_that_falls_silent_midway_ends_the_stream_with_an_error_event()
+    {
+        await using var deployment = await Deployment.StartAsync(garnet, options => options with { ActivityTimeout = TimeSpan.FromMilliseconds(300) });
+        var cancelled = new TaskCompletionSource();
+        await deployment.AddNodeAsync("n0", [], async context =>
+        {
+            context.RequestAborted.Register(cancelled.SetResult);
+            await UpstreamNode.WriteEventAsync(context, "first");
+            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+        });
+        using var response = await SendAsync(deployment, Cancel);
+        var body = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.StartsWith("data: first\n\ndata: {\"error\":", body, StringComparison.Ordinal);
+        Assert.EndsWith("data: [DONE]\n\n", body, StringComparison.Ordinal);
+        await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+    }
+
+    [Fact]
+    public async Task Stream_longer_than_the_activity_timeout_is_not_cut_while_events_come()
+    {
+        await using var deployment = await Deployment.StartAsync(garnet, options => options with { ActivityTimeout = TimeSpan.FromMilliseconds(400) });
+        await deployment.AddNodeAsync("n0", [], async context =>
+        {
+            for (var i = 0; i < 10; i++)
+            {
+                await UpstreamNode.WriteEventAsync(context, $"{i}");
+                await Task.Delay(100, context.RequestAborted);
+            }
+        });
+        using var response = await SendAsync(deployment, Cancel);
+        Assert.EndsWith("data: 9\n\n", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
     private static Task<HttpResponseMessage> SendAsync(Deployment deployment, CancellationToken cancel) => deployment.Client.SendAsync(
         new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = new StringContent("""{"stream": true}""", null, "application/json") },
         HttpCompletionOption.ResponseHeadersRead,
