@@ -171,6 +171,14 @@ public sealed class Engine : IDisposable
             Finish(sequence, new GenerationFinished(sequence.Output.Flush(), FinishReason.Abort));
     }
 
+    /// <summary>Fails everything that waits or runs: the engine itself is broken. Engine thread only.</summary>
+    internal void FailAll(Exception reason)
+    {
+        TakeInbox();
+        foreach (Sequence sequence in _scheduler.Running.Concat(_scheduler.Waiting).ToList())
+            Fail(sequence, reason);
+    }
+
     /// <exception cref="InvalidOperationException">Queues, blocks or slots contradict each other.</exception>
     internal void Check()
     {
@@ -210,7 +218,11 @@ public sealed class Engine : IDisposable
     private void TakeInbox()
     {
         while (_inbox.TryDequeue(out Sequence? sequence))
-            _scheduler.Add(sequence);
+        {
+            // It may have been aborted before it got here.
+            if (sequence.Status != SequenceStatus.Finished)
+                _scheduler.Add(sequence);
+        }
     }
 
     private void FinishAborted()

@@ -103,6 +103,13 @@ public sealed class EngineLoop : IAsyncDisposable
 
             _engine.AbortAll();
         }
+        catch (Exception e)
+        {
+            // A step contains its own failures; what gets here means the queues cannot be trusted any more.
+            lock (_admission)
+                _stopping = true;
+            _engine.FailAll(e);
+        }
         finally
         {
             _ended.TrySetResult();
