@@ -178,6 +178,22 @@ public sealed class CompletionTests(TinyNode tiny) : IClassFixture<TinyNode>
         Assert.Matches("^(x|z(?!z))+$", TextOf(answer));
     }
 
+    [Theory]
+    [InlineData("""{"response_format": {"type": "json_object"}}""")]
+    [InlineData("""{"structured_outputs": {"json_object": true}}""")]
+    public async Task JsonObject_IsWhatComesOut(string field)
+    {
+        JsonObject body = JsonNode.Parse(field)!.AsObject();
+        body["prompt"] = "x";
+        body["max_tokens"] = 200;
+        body["seed"] = 1;
+        // Long strings of random bytes would outlast the limit.
+        body["logit_bias"] = JsonNode.Parse("""{"34": 100, "125": 100, "58": 50}""");
+        JsonNode answer = await _node.CompleteAsync(body);
+        Assert.Equal("stop", (string)answer["choices"]![0]!["finish_reason"]!);
+        Assert.IsType<JsonObject>(JsonNode.Parse(TextOf(answer)));
+    }
+
     [Fact]
     public async Task RequestId_BecomesTheResponseId()
     {

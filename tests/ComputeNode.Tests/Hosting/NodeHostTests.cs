@@ -6,6 +6,7 @@ using Eigengate.ComputeNode.Tests.Support;
 using Eigengate.Inference;
 using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.OpenAiApi;
 using static Eigengate.ComputeNode.Tests.Support.RunningNode;
 
 namespace Eigengate.ComputeNode.Tests.Hosting;
@@ -63,6 +64,32 @@ public sealed class NodeHostTests(SharedIndex index)
         object body = new { model = "late", prompt = "abc", max_tokens = 12, temperature = 0, ignore_eos = true };
         JsonNode[] answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => node.CompleteAsync(body)));
         Assert.Equal(TextOf(await other.CompleteAsync(body)), Assert.Single(answers.Select(a => TextOf(a)).Distinct()));
+    }
+
+    [Fact]
+    public async Task VersionPinnedByTheGateway_IsServed_AlsoAfterItWasReplaced()
+    {
+        string prefix = $"test-{Guid.NewGuid():N}";
+        await using RunningNode node = await StartAsync(index, (options, folder) => WithBundle(options, folder) with { KeyPrefix = prefix });
+        await using AdapterIndex adapters = await AdapterIndex.ConnectAsync(index.Address, prefix, Cancel);
+        AdapterRecord extra = (await adapters.GetAsync("extra", Cancel))!;
+        AdapterRecord other = (await adapters.GetAsync("a0", Cancel))!;
+        byte[] weights = (await adapters.GetWeightsAsync("a0", other.Version, Cancel))!;
+        await adapters.RegisterAsync(extra with { Version = other.Version, Cluster = other.Cluster, Generation = other.Generation }, weights, Cancel);
+
+        object body = new { model = "ignored", prompt = "abcd", max_tokens = 10, temperature = 0, ignore_eos = true };
+        string old = await PinnedAsync("extra", extra.Version), replaced = await PinnedAsync("extra", other.Version);
+        Assert.NotEqual(old, replaced);
+        Assert.Equal(replaced, TextOf(await node.CompleteAsync(new { model = "a0", prompt = "abcd", max_tokens = 10, temperature = 0, ignore_eos = true })));
+
+        async Task<string> PinnedAsync(string id, string version)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = System.Net.Http.Json.JsonContent.Create(body) };
+            request.Headers.Add(RoutingHeaders.Adapter, Uri.EscapeDataString(id));
+            request.Headers.Add(RoutingHeaders.AdapterVersion, version);
+            using HttpResponseMessage response = await node.Client.SendAsync(request, Cancel);
+            return TextOf(JsonNode.Parse(await response.Content.ReadAsStringAsync(Cancel))!);
+        }
     }
 
     [Fact]
