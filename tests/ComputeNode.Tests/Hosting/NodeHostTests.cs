@@ -227,6 +227,7 @@ public sealed class NodeHostTests(SharedIndex index)
         { "adapter-shape", "wide" },
         { "adapter-name", "has the name of the base model" },
         { "generation-config", "generation_config.json" },
+        { "options", "served model names must not be empty; lease" },
     };
 
     [Theory]
@@ -249,6 +250,8 @@ public sealed class NodeHostTests(SharedIndex index)
         {
             case "model":
                 return options with { ModelDirectory = Path.Combine(folder, "no-model") };
+            case "options":
+                return options with { ServedModelNames = [], Lease = TimeSpan.Zero };
             case "bundle":
                 return options with { BundleDirectory = Path.Combine(folder, "no-bundle") };
             case "cluster":
