@@ -31,6 +31,14 @@ public sealed class NodeHost : IAsyncDisposable
 
     public EngineStats Stats => _resources.Loop.Stats;
 
+    /// <summary>Generation requests being answered.</summary>
+    public int RequestsInFlight => Activity.InFlight;
+
+    /// <summary>Shutdown has begun: new requests get 503.</summary>
+    public bool IsDraining => Activity.IsDraining;
+
+    private NodeActivity Activity => _app.Services.GetRequiredService<NodeActivity>();
+
     /// <summary>Loads everything, listens, and announces the node. Nothing is announced when any of it fails.</summary>
     /// <param name="options">What to serve and where.</param>
     /// <param name="logging">Adds to or replaces the console log.</param>
@@ -40,6 +48,7 @@ public sealed class NodeHost : IAsyncDisposable
     /// <exception cref="IOException">The address is taken.</exception>
     public static async Task<NodeHost> StartAsync(NodeOptions options, Action<ILoggingBuilder>? logging = null, CancellationToken cancel = default)
     {
+        options.Validate();
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
         logging?.Invoke(builder.Logging);
@@ -53,16 +62,17 @@ public sealed class NodeHost : IAsyncDisposable
 
         using ILoggerFactory loading = LoggerFactory.Create(log => logging?.Invoke(log.AddConsole()));
         NodeResources resources = await NodeResources.LoadAsync(options, loading.CreateLogger<NodeHost>(), cancel);
+        AddServices(builder.Services, options, resources);
+        WebApplication app = builder.Build();
         try
         {
-            AddServices(builder.Services, options, resources);
-            WebApplication app = builder.Build();
             Map(app);
             await app.StartAsync(cancel);
             return new NodeHost(app, resources);
         }
         catch
         {
+            await app.DisposeAsync();
             await resources.DisposeAsync();
             throw;
         }

@@ -47,4 +47,27 @@ public sealed record NodeOptions
 
     /// <summary>How long running requests may go on after shutdown began.</summary>
     public TimeSpan DrainPeriod { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <exception cref="NodeStartException">Names every option that is out of range.</exception>
+    internal void Validate()
+    {
+        List<string> faults = [];
+        Require(Directory.Exists(ModelDirectory), $"the model folder '{ModelDirectory}' does not exist");
+        Require(!string.IsNullOrWhiteSpace(Index), "the index must be named as host:port");
+        Require(!string.IsNullOrWhiteSpace(Urls), "an address to listen on is needed, such as http://127.0.0.1:8001");
+        Require(AdvertisedUrl is null || Uri.TryCreate(AdvertisedUrl, UriKind.Absolute, out _), $"the advertised URL '{AdvertisedUrl}' is not absolute");
+        Require(ServedModelNames is null || (ServedModelNames.Count > 0 && !ServedModelNames.Any(string.IsNullOrWhiteSpace)), "served model names must not be empty");
+        Require(Lease > TimeSpan.Zero && AdapterLoadTimeout > TimeSpan.Zero && DrainPeriod >= TimeSpan.Zero, "lease, adapter load timeout and drain period must be positive");
+        Require(
+            Limits is { MaxChoices: > 0, MaxPrompts: > 0, MaxLogprobs: >= 0, MaxStopStrings: >= 0, MaxBadWords: >= 0, MaxBodyBytes: > 0 },
+            "limits of choices, prompts and body must be positive, the others not negative");
+        if (faults.Count > 0)
+            throw new NodeStartException($"The node cannot start: {string.Join("; ", faults)}.");
+
+        void Require(bool holds, string fault)
+        {
+            if (!holds)
+                faults.Add(fault);
+        }
+    }
 }

@@ -1,4 +1,3 @@
-using Eigengate.AdapterCache;
 using Eigengate.Inference.Adapters;
 
 namespace Eigengate.ComputeNode.Adapters;
@@ -10,7 +9,7 @@ internal sealed class AdapterLeases : IDisposable
 
     public IReadOnlyList<ResidentAdapter> Leases => _leases;
 
-    public static async Task<AdapterLeases> AcquireAsync(AdapterLoader loader, AdapterRecord adapter, int count, CancellationToken cancel)
+    public static async Task<AdapterLeases> AcquireAsync(AdapterLoader loader, PinnedAdapter adapter, int count, CancellationToken cancel)
     {
         var leases = new AdapterLeases();
         try

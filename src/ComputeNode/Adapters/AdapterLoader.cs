@@ -20,8 +20,8 @@ internal sealed class AdapterLoader(AdapterIndex index, Engine engine, TimeSpan 
     private readonly ConcurrentDictionary<(string Id, string Version), Lazy<Fetch>> _fetches = new();
 
     /// <summary>Leases one adapter version for one sequence.</summary>
-    /// <exception cref="ApiException">404 removed meanwhile, 400 unusable weights, 503 not loaded in time.</exception>
-    public async ValueTask<ResidentAdapter> AcquireAsync(AdapterRecord adapter, CancellationToken cancel)
+    /// <exception cref="ApiException">404 removed meanwhile, 400 unusable weights, 503 not loaded in time or served by other nodes.</exception>
+    public async ValueTask<ResidentAdapter> AcquireAsync(PinnedAdapter adapter, CancellationToken cancel)
     {
         if (engine.TryAcquire(adapter.Id, adapter.Version, out ResidentAdapter? resident))
             return resident;
@@ -69,20 +69,20 @@ internal sealed class AdapterLoader(AdapterIndex index, Engine engine, TimeSpan 
     }
 
     /// <summary>Fetches and decodes the weights; the result puts them on the device.</summary>
-    private async Task<Func<ResidentAdapter>> FetchAsync(AdapterRecord adapter)
+    private async Task<Func<ResidentAdapter>> FetchAsync(PinnedAdapter adapter)
     {
         using var limit = new CancellationTokenSource(timeout);
         byte[] blob = await index.GetWeightsAsync(adapter.Id, adapter.Version, limit.Token)
             ?? throw new ApiException(ApiError.UnknownModel(adapter.Id));
-        if (adapter.Cluster is not { } cluster)
-        {
-            IReadOnlyDictionary<string, LoraFactors> factors = ExactAdapterBlob.Read(blob);
+        // The blob itself says what it is: the index may already describe a newer version.
+        if (ExactAdapterBlob.TryRead(blob, out IReadOnlyDictionary<string, LoraFactors>? factors))
             return () => engine.LoadExactAdapter(adapter.Id, adapter.Version, factors);
-        }
 
         CoreBlob cores = CoreBlob.Parse(blob);
-        var weights = new AdapterWeights(
-            adapter.Id, adapter.Version, ClusterKeys.Of(adapter.Generation, cluster), cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values));
+        string cluster = ClusterKeys.Of(cores.Generation, cores.Cluster);
+        if (!engine.HasCluster(cluster))
+            throw new ApiException(AdapterCatalog.Elsewhere(adapter.Id));
+        var weights = new AdapterWeights(adapter.Id, adapter.Version, cluster, cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values));
         return () => engine.LoadAdapter(weights);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Eigengate.Inference.Adapters;
 using Eigengate.JointDiagonalization;
@@ -8,16 +9,18 @@ namespace Eigengate.ComputeNode.Adapters;
 
 /// <summary>
 /// The weights of an uncompressed adapter as they lie in the index: a safetensors container with <c>&lt;module&gt;.A</c> [r, in]
-/// and <c>&lt;module&gt;.B</c> [out, r] in float32, and the metadata <c>scale.&lt;module&gt;</c>, so that ΔW = scale · B · A.
+/// and <c>&lt;module&gt;.B</c> [out, r] in float32, and the metadata <c>format</c> and <c>scale.&lt;module&gt;</c>, so that ΔW = scale · B · A.
 /// </summary>
 internal static class ExactAdapterBlob
 {
     private const string ScalePrefix = "scale.";
+    private const string FormatKey = "format";
+    private const string Format = "eigengate-exact-adapter";
 
     /// <exception cref="AdapterFormatException">The adapter's file cannot be read or holds values that are not finite.</exception>
     public static byte[] Write(PeftAdapter adapter)
     {
-        var writer = new SafetensorsWriter();
+        SafetensorsWriter writer = new SafetensorsWriter().Metadata(FormatKey, Format);
         foreach (string module in adapter.Modules.Keys)
         {
             LoraDelta delta = adapter.ReadDelta(module);
@@ -29,10 +32,17 @@ internal static class ExactAdapterBlob
         return writer.ToArray();
     }
 
-    /// <exception cref="SafetensorsException">Not such a container.</exception>
-    public static IReadOnlyDictionary<string, LoraFactors> Read(ReadOnlyMemory<byte> bytes)
+    /// <summary>False when the container holds something else, such as compressed cores.</summary>
+    /// <exception cref="SafetensorsException">Not a safetensors container, or one whose parts do not fit together.</exception>
+    public static bool TryRead(ReadOnlyMemory<byte> bytes, [NotNullWhen(true)] out IReadOnlyDictionary<string, LoraFactors>? factors)
     {
         using SafetensorsFile file = SafetensorsFile.Parse(bytes, "adapter weights");
+        factors = file.Metadata.TryGetValue(FormatKey, out string? format) && format == Format ? ReadModules(file) : null;
+        return factors is not null;
+    }
+
+    private static Dictionary<string, LoraFactors> ReadModules(SafetensorsFile file)
+    {
         var modules = new Dictionary<string, LoraFactors>(StringComparer.Ordinal);
         foreach (var (key, value) in file.Metadata.Where(entry => entry.Key.StartsWith(ScalePrefix, StringComparison.Ordinal)))
         {

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Eigengate.AdapterCache;
 using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.ComputeNode.Hosting;
@@ -34,7 +33,7 @@ internal sealed class CompletionsEndpoint(
         CancellationToken cancel = context.RequestAborted;
 
         CompletionRequest request = await ReadAsync(context, cancel);
-        AdapterRecord? adapter = await catalog.ResolveAsync(request.Model, cancel);
+        PinnedAdapter? adapter = await catalog.ResolveAsync(context.Request.Headers, request.Model, cancel);
         CompletionPlan plan = CompletionPlan.Create(request, model, _loop.Engine.Options.MaxWaiting);
         string servedAs = adapter?.Id ?? ServedName(request);
         var answer = new CompletionAnswer(plan, model.Tokenizer, $"cmpl-{context.TraceIdentifier}", servedAs, time.GetUtcNow().ToUnixTimeSeconds());

@@ -26,7 +26,7 @@ internal static class DetokenizeEndpoint
         var body = new JsonFields(document.RootElement);
         IReadOnlyList<long> ids = body.Integers("tokens", minimum: 0)
             ?? throw new ApiException(ApiError.Schema("tokens: expected an array of integers, got nothing.", "tokens"));
-        await context.RequestServices.GetRequiredService<AdapterCatalog>().ResolveAsync(body.Text("model"), context.RequestAborted);
+        await context.RequestServices.GetRequiredService<AdapterCatalog>().ResolveAsync(context.Request.Headers, body.Text("model"), context.RequestAborted);
 
         ServedModel model = context.RequestServices.GetRequiredService<ServedModel>();
         if (ids.FirstOrDefault(id => id >= model.VocabularySize, -1) is >= 0 and var unknown)

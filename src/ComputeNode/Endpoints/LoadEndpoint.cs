@@ -1,5 +1,5 @@
 using Eigengate.ComputeNode.Hosting;
-using Eigengate.ComputeNode.Responses;
+using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -13,6 +13,6 @@ internal static class LoadEndpoint
     public static void MapLoad(this IEndpointRouteBuilder routes) => routes.MapGet("/load", (RequestDelegate)(context =>
     {
         int inFlight = context.RequestServices.GetRequiredService<NodeActivity>().InFlight;
-        return context.Response.WriteAsJsonAsync(new LoadResponse(inFlight), NodeJson.Wire.LoadResponse, cancellationToken: context.RequestAborted);
+        return context.Response.WriteAsJsonAsync(new LoadDocument(inFlight), ApiJson.Default.LoadDocument, cancellationToken: context.RequestAborted);
     }));
 }

@@ -29,7 +29,7 @@ internal static class TokenizeEndpoint
         string prompt = body.Text("prompt") ?? throw new ApiException(ApiError.Schema("prompt: expected a string, got nothing.", "prompt"));
         bool addSpecialTokens = body.Flag("add_special_tokens") ?? true;
         bool returnTokens = body.Flag("return_token_strs") ?? false;
-        await context.RequestServices.GetRequiredService<AdapterCatalog>().ResolveAsync(body.Text("model"), context.RequestAborted);
+        await context.RequestServices.GetRequiredService<AdapterCatalog>().ResolveAsync(context.Request.Headers, body.Text("model"), context.RequestAborted);
 
         ServedModel model = context.RequestServices.GetRequiredService<ServedModel>();
         int[] ids = model.Tokenizer.Encode(prompt, addSpecialTokens);

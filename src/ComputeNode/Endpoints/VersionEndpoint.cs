@@ -1,4 +1,4 @@
-using Eigengate.ComputeNode.Responses;
+using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -8,8 +8,8 @@ namespace Eigengate.ComputeNode.Endpoints;
 /// <summary><c>GET /version</c>.</summary>
 internal static class VersionEndpoint
 {
-    private static readonly VersionResponse Version = new(typeof(VersionEndpoint).Assembly.GetName().Version!.ToString(3));
+    private static readonly VersionDocument Version = new(typeof(VersionEndpoint).Assembly.GetName().Version!.ToString(3));
 
     public static void MapVersion(this IEndpointRouteBuilder routes) => routes.MapGet("/version", (RequestDelegate)(context =>
-        context.Response.WriteAsJsonAsync(Version, NodeJson.Wire.VersionResponse, cancellationToken: context.RequestAborted)));
+        context.Response.WriteAsJsonAsync(Version, ApiJson.Default.VersionDocument, cancellationToken: context.RequestAborted)));
 }

@@ -36,6 +36,7 @@ internal static class SamplingBuilder
             LogitBias = Known(fields.LogitBias.Keys, "logit_bias", model).ToDictionary(id => (int)id, id => fields.LogitBias[id]),
             AllowedTokenIds = fields.AllowedTokenIds is { } allowed ? [.. Known(allowed, "allowed_token_ids", model).Select(id => (int)id)] : null,
             BadWords = [.. fields.BadWords.SelectMany(word => Spellings(word, model))],
+            JsonObject = fields.JsonObject,
             Seed = fields.Seed,
             Stop = fields.Stop,
             // An id outside the vocabulary can never be produced, so it never stops anything.

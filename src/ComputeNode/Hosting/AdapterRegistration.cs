@@ -3,6 +3,7 @@ using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
+using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Microsoft.Extensions.Logging;
@@ -16,6 +17,9 @@ namespace Eigengate.ComputeNode.Hosting;
 /// </summary>
 internal sealed class AdapterRegistration(NodeOptions options, ServedModel model, Engine engine, AdapterIndex index, ILogger logger)
 {
+    /// <summary>Under this version no request can find what is loaded for the check.</summary>
+    private const string CheckedVersion = "start-up check";
+
     /// <exception cref="NodeStartException">An adapter cannot be read or served, or the index belongs to another base.</exception>
     public async Task RunAsync(Bundle? bundle, NodeRecord node, CancellationToken cancel)
     {
@@ -62,15 +66,18 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     {
         try
         {
-            IReadOnlyDictionary<string, LoraFactors> factors = ExactAdapterBlob.Read(ExactAdapterBlob.Write(adapter));
-            engine.LoadExactAdapter(adapter.Id, "start-up check", factors).Dispose();
-            engine.UnloadAdapter(adapter.Id, "start-up check");
+            var factors = adapter.Modules.Keys.ToDictionary(module => module, module => Factors(adapter.ReadDelta(module)));
+            engine.LoadExactAdapter(adapter.Id, CheckedVersion, factors).Dispose();
+            engine.UnloadAdapter(adapter.Id, CheckedVersion);
         }
         catch (InvalidAdapterException e)
         {
             throw new NodeStartException($"The adapter in '{adapter.Folder}' does not fit the model: {e.Message}", e);
         }
     }
+
+    private static LoraFactors Factors(LoraDelta delta) =>
+        new(delta.A, delta.B, delta.OutFeatures, delta.InFeatures, delta.Rank, (float)delta.Scale);
 
     private void RefuseBaseNames(IEnumerable<string> adapters)
     {

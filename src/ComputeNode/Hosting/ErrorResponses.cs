@@ -1,5 +1,4 @@
 using Eigengate.AdapterCache;
-using Eigengate.ComputeNode.Responses;
 using Eigengate.Inference;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
@@ -59,14 +58,14 @@ internal static class ErrorResponses
         switch (context.Response.StatusCode)
         {
             case StatusCodes.Status404NotFound when context.GetEndpoint() is null:
-                ErrorBody body = ApiError.NotFound($"There is no {path} here.").Body;
-                return context.Response.WriteAsJsonAsync(
-                    new NotFoundBody(body.Error, "Not Found"), NodeJson.Wire.NotFoundBody, cancellationToken: context.RequestAborted);
+                return WriteAsync(ApiError.NotFound($"There is no {path} here."), "Not Found");
             case StatusCodes.Status405MethodNotAllowed:
-                var error = new ApiError(StatusCodes.Status405MethodNotAllowed, "BadRequestError", $"{path} does not take {context.Request.Method}.");
-                return error.WriteAsync(context.Response, context.RequestAborted);
+                return WriteAsync(new ApiError(405, "BadRequestError", $"{path} does not take {context.Request.Method}."), "Method Not Allowed");
             default:
                 return Task.CompletedTask;
         }
+
+        Task WriteAsync(ApiError error, string detail) => context.Response.WriteAsJsonAsync(
+            new UnmatchedBody(error.Body.Error, detail), ApiJson.Default.UnmatchedBody, cancellationToken: context.RequestAborted);
     }
 }

@@ -1,3 +1,4 @@
+using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 
@@ -9,16 +10,14 @@ namespace Eigengate.ComputeNode.Hosting;
 /// </summary>
 internal static class RequestId
 {
-    private const string Header = "X-Request-Id";
-
     /// <summary>Gives every request an id and echoes it, also with errors.</summary>
     public static void UseRequestIds(this IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate next) =>
     {
-        string? fromClient = context.Request.Headers[Header];
+        string? fromClient = context.Request.Headers[RoutingHeaders.RequestId];
         context.TraceIdentifier = IsPrintable(fromClient) ? fromClient! : Guid.NewGuid().ToString("N");
         context.Response.OnStarting(() =>
         {
-            context.Response.Headers[Header] = context.TraceIdentifier;
+            context.Response.Headers[RoutingHeaders.RequestId] = context.TraceIdentifier;
             return Task.CompletedTask;
         });
         return next(context);
@@ -27,7 +26,7 @@ internal static class RequestId
     /// <summary>Takes the body's id unless the client sent the header.</summary>
     public static void Adopt(HttpContext context, string? fromBody)
     {
-        if (fromBody is not null && !IsPrintable(context.Request.Headers[Header]))
+        if (fromBody is not null && !IsPrintable(context.Request.Headers[RoutingHeaders.RequestId]))
             context.TraceIdentifier = fromBody;
     }
 

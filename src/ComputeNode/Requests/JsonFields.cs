@@ -10,6 +10,9 @@ namespace Eigengate.ComputeNode.Requests;
 /// </summary>
 internal sealed class JsonFields(JsonElement json, string path = "")
 {
+    /// <summary>The first double above int64; every integral double below it converts exactly.</summary>
+    private const double TwoTo63 = 9223372036854775808.0;
+
     public JsonElement? Element(string name) =>
         json.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
@@ -65,10 +68,11 @@ internal sealed class JsonFields(JsonElement json, string path = "")
             double number = value.GetDouble();
             if (double.IsFinite(number) && number != Math.Floor(number))
                 throw WrongType(path, "an integer", value);
-            // 2^63 is the first double above int64; every integral double below it converts exactly.
-            if (number >= 9223372036854775808.0)
+            // A literal without fraction or exponent that is no int64 lies outside, even where rounding to double hides it.
+            bool isLiteral = value.GetRawText().AsSpan().IndexOfAny('.', 'e', 'E') < 0;
+            if (number >= TwoTo63)
                 throw OutOfBounds(path, "less than or equal to", maximum, "less_than_equal", value);
-            if (number < -9223372036854775808.0)
+            if (number < -TwoTo63 || isLiteral)
                 throw OutOfBounds(path, "greater than or equal to", minimum, "greater_than_equal", value);
             integer = (long)number;
         }

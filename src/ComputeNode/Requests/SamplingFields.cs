@@ -31,6 +31,9 @@ internal sealed record SamplingFields
 
     public IReadOnlyList<string> BadWords { get; init; } = [];
 
+    /// <summary>The output must be one JSON object.</summary>
+    public bool JsonObject { get; init; }
+
     public long? Seed { get; init; }
 
     public IReadOnlyList<string> Stop { get; init; } = [];
@@ -61,6 +64,7 @@ internal sealed record SamplingFields
             LogitBias = ReadLogitBias(body),
             AllowedTokenIds = ReadAllowedTokenIds(body),
             BadWords = ReadBadWords(body, limits),
+            JsonObject = OutputFormat.ReadJsonObject(body),
             Seed = body.Integer("seed") is { } seed and not -1 ? seed : null,
             Stop = ReadStop(body, limits),
             StopTokenIds = body.Integers("stop_token_ids") ?? [],

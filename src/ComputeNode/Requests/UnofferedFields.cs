@@ -10,7 +10,7 @@ internal static class UnofferedFields
 {
     private static readonly string[] WhenPresent =
     [
-        "suffix", "prompt_embeds", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+        "suffix", "prompt_embeds", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
         "logprob_token_ids", "repetition_detection",
     ];
 
@@ -26,18 +26,7 @@ internal static class UnofferedFields
             throw NotOffered("use_beam_search", "use_beam_search: true");
         if (body.Integer("priority") is { } priority and not 0)
             throw NotOffered("priority", $"a priority other than 0 (got {priority})");
-        RefuseConstrainedFormat(body);
     }
 
-    private static void RefuseConstrainedFormat(JsonFields body)
-    {
-        if (body.Object("response_format") is not { } format)
-            return;
-        string type = format.Text("type")
-            ?? throw new ApiException(ApiError.Schema("response_format.type: expected a string, got nothing.", "response_format.type"));
-        if (type != "text")
-            throw NotOffered("response_format", $"response_format of type '{type}'");
-    }
-
-    private static ApiException NotOffered(string field, string what) => new(ApiError.BadRequest($"This server does not offer {what}.", field));
+    public static ApiException NotOffered(string field, string what) => new(ApiError.BadRequest($"This server does not offer {what}.", field));
 }

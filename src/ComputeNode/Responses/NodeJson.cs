@@ -5,17 +5,12 @@ using Eigengate.OpenAiApi;
 
 namespace Eigengate.ComputeNode.Responses;
 
-/// <summary>Serialization of everything the node answers: snake_case names, null written as null, no escaping beyond need.</summary>
+/// <summary>Serialization of what only nodes answer: snake_case names, null written as null, no escaping beyond need.</summary>
 [JsonSerializable(typeof(CompletionResponse))]
 [JsonSerializable(typeof(CompletionChunk))]
 [JsonSerializable(typeof(ErrorBody))]
-[JsonSerializable(typeof(NotFoundBody))]
-[JsonSerializable(typeof(ModelCard))]
-[JsonSerializable(typeof(ModelList))]
 [JsonSerializable(typeof(TokenizeResponse))]
 [JsonSerializable(typeof(DetokenizeResponse))]
-[JsonSerializable(typeof(VersionResponse))]
-[JsonSerializable(typeof(LoadResponse))]
 internal sealed partial class NodeJson : JsonSerializerContext
 {
     public static NodeJson Wire { get; } = new(new JsonSerializerOptions
@@ -27,17 +22,9 @@ internal sealed partial class NodeJson : JsonSerializerContext
     });
 }
 
-/// <summary>An unknown path: the nested error plus the <c>detail</c> key that vLLM answers (spec/http-api.md §1).</summary>
-internal sealed record NotFoundBody(ErrorDetail Error, string Detail);
-
 internal sealed record TokenizeResponse(int Count, int MaxModelLen, IReadOnlyList<int> Tokens, IReadOnlyList<string>? TokenStrs);
 
 internal sealed record DetokenizeResponse(string Prompt);
-
-internal sealed record VersionResponse(string Version);
-
-/// <param name="ServerLoad">Generation requests in flight.</param>
-internal sealed record LoadResponse(int ServerLoad);
 
 /// <summary>Log-probabilities on the wire: JSON has no infinity, so everything below the floor becomes the floor (§2.2).</summary>
 internal sealed class LogprobConverter : JsonConverter<float>
