@@ -40,6 +40,9 @@ public sealed record SamplingParams
     /// <summary>Token sequences that must not appear in the output.</summary>
     public IReadOnlyList<int[]> BadWords { get; init; } = [];
 
+    /// <summary>The output is one JSON object and ends with it.</summary>
+    public bool JsonObject { get; init; }
+
     /// <summary>Seed of this sequence's random numbers; null draws a fresh one.</summary>
     public long? Seed { get; init; }
 

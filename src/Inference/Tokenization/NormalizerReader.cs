@@ -1,4 +1,4 @@
-using System.Text;
+using Eigengate.Inference.Tokenization.Unicode;
 
 namespace Eigengate.Inference.Tokenization;
 
@@ -21,13 +21,9 @@ internal static class NormalizerReader
                 var steps = field["normalizers"].Items().Select(Read).ToArray();
                 return (text, first) => steps.Aggregate(text, (t, step) => step(t, first));
             case "NFC":
-                return Unicode(NormalizationForm.FormC);
+                return static (text, _) => CanonicalForm.Compose(text);
             case "NFD":
-                return Unicode(NormalizationForm.FormD);
-            case "NFKC":
-                return Unicode(NormalizationForm.FormKC);
-            case "NFKD":
-                return Unicode(NormalizationForm.FormKD);
+                return static (text, _) => CanonicalForm.Decompose(text);
             case "Prepend":
                 var prefix = field["prepend"].Text();
                 return (text, _) => text.Length == 0 ? text : prefix + text;
@@ -42,10 +38,4 @@ internal static class NormalizerReader
                 throw type.Error($"normalizer {type.Text()} is not supported");
         }
     }
-
-    private static TextNormalizer Unicode(NormalizationForm form) => (text, _) => WellFormed(text).Normalize(form);
-
-    /// <summary>Normalize refuses lone surrogates, which byte-level encoding turns into U+FFFD anyway.</summary>
-    private static string WellFormed(string text) =>
-        text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF') ? string.Concat(text.EnumerateRunes()) : text;
 }

@@ -15,6 +15,7 @@ public sealed class Tokenizer
     private readonly AddedTokens _addedInNormalizedText;
     private readonly TokenTable _tokens;
     private readonly bool[] _special;
+    private readonly Lazy<SortedTokens> _sortedTokens;
 
     private Tokenizer(TokenizerParts parts, StopIds stops)
     {
@@ -26,6 +27,7 @@ public sealed class Tokenizer
         _special = new bool[_tokens.Count];
         foreach (var token in parts.Added)
             _special[token.Id] = token.Special;
+        _sortedTokens = new Lazy<SortedTokens>(() => new SortedTokens(this));
         BosId = stops.Bos;
         EosId = stops.Eos;
         ExtraEosIds = stops.ExtraEos;
@@ -44,6 +46,9 @@ public sealed class Tokenizer
 
     /// <summary>Number of spaces that decoding removes at the very start of a text.</summary>
     internal int StrippedSpaces => _parts.StrippedSpaces;
+
+    /// <summary>Built on first use.</summary>
+    internal SortedTokens SortedTokens => _sortedTokens.Value;
 
     /// <summary>Reads tokenizer.json, or tokenizer.model where there is none, and the configuration files beside it.</summary>
     /// <exception cref="TokenizerFormatException">A file is missing, broken, or asks for something unsupported.</exception>
