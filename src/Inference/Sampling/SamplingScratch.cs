@@ -10,6 +10,7 @@ internal sealed class SamplingScratch
     private float[] _masked = [];
     private float[] _weights = [];
     private int[] _ids = [];
+    private ulong[] _sortKeys = [];
 
     public static SamplingScratch Current => _current ??= new SamplingScratch();
 
@@ -22,6 +23,8 @@ internal sealed class SamplingScratch
     public Span<float> Weights(int count) => Sized(ref _weights, count);
 
     public Span<int> Ids(int count) => Sized(ref _ids, count);
+
+    public Span<ulong> SortKeys(int count) => Sized(ref _sortKeys, count);
 
     private static Span<T> Sized<T>(ref T[] buffer, int count)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Text;
 
@@ -30,10 +31,16 @@ internal sealed class BytePairEncoder(BytePairModel model)
 {
     private const int NoSymbol = int.MinValue;
 
+    // Words repeat; long pieces rarely do. Bounded, so that no stream of odd words fills the memory.
+    private const int LongestCachedPiece = 24;
+    private const int MostCachedPieces = 65_536;
+
     [ThreadStatic]
     private static Symbols? _scratch;
 
+    private readonly ConcurrentDictionary<string, int[]> _cache = new();
     private readonly FrozenDictionary<int, int> _characters = model.Characters.ToFrozenDictionary();
+    private volatile bool _cacheHasRoom = true;
     private readonly int _vocabularySize = model.Pieces.Values.DefaultIfEmpty(-1).Max() + 1;
     private readonly ILookup<char, string> _unbreakable =
         (model.Unbreakable ?? []).OrderByDescending(piece => piece.Length).ToLookup(piece => piece[0]);
@@ -48,11 +55,24 @@ internal sealed class BytePairEncoder(BytePairModel model)
             return;
         }
 
+        if (_cache.TryGetValue(piece, out var cached))
+        {
+            ids.AddRange(cached);
+            return;
+        }
+
         var symbols = _scratch ??= new Symbols();
         symbols.Clear();
         AddCharacters(piece, symbols);
         Merge(symbols);
+        var from = ids.Count;
         Emit(symbols, ids);
+        // Only misses count the entries, which takes the cache's locks; a full cache stays as it is.
+        if (piece.Length <= LongestCachedPiece && _cacheHasRoom)
+        {
+            _cache[piece] = [.. ids[from..]];
+            _cacheHasRoom = _cache.Count < MostCachedPieces;
+        }
     }
 
     private void AddCharacters(string piece, Symbols symbols)

@@ -5,6 +5,8 @@ namespace Eigengate.Inference.Tokenization;
 /// <summary>A JSON value that knows where it came from, so that every error can name its file and field.</summary>
 internal readonly record struct JsonField(string File, string Path, JsonElement Value)
 {
+    private const int MaxTokenId = (1 << 24) - 1;
+
     public bool IsAbsent => Value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
 
     /// <summary>The object in a file; an absent field when the file does not exist.</summary>
@@ -37,9 +39,13 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
         }
     }
 
-    public string Text() => Value.ValueKind == JsonValueKind.String ? Value.GetString()! : throw Error("is not a string");
+    public string Text() => Value.ValueKind == JsonValueKind.String ? Decoded(static v => v.GetString()!, Value) : throw Error("is not a string");
 
     public string? TextOrNull() => IsAbsent ? null : Text();
+
+    /// <summary>An integer that can be a token id; the limit keeps a broken file from asking for gigabytes.</summary>
+    public int TokenId() =>
+        Integer() is >= 0 and <= MaxTokenId and var id ? id : throw Error($"is not a token id between 0 and {MaxTokenId}");
 
     public int Integer() =>
         Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number) ? number : throw Error("is not an integer");
@@ -72,7 +78,23 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
         if (Value.ValueKind != JsonValueKind.Object)
             throw Error("is not an object");
         foreach (var member in Value.EnumerateObject())
-            yield return (member.Name, new JsonField(File, $"{Path}.{member.Name}", member.Value));
+        {
+            var name = Decoded(static m => m.Name, member);
+            yield return (name, new JsonField(File, $"{Path}.{name}", member.Value));
+        }
+    }
+
+    /// <summary>Escapes of half a surrogate pair are found only when a string is read.</summary>
+    private string Decoded<T>(Func<T, string> read, T source)
+    {
+        try
+        {
+            return read(source);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new TokenizerFormatException(File, Path, "has a string that is not valid Unicode", e);
+        }
     }
 
     public TokenizerFormatException Error(string problem) => new(File, Path.Length == 0 ? "$" : Path, problem);

@@ -40,7 +40,7 @@ internal static class PostProcessorReader
             var ids = field["special_tokens"][name]["ids"];
             if (ids.IsAbsent)
                 throw item.Error($"'{name}' is not among special_tokens");
-            (texts == 0 ? prefix : suffix).AddRange(ids.Items().Select(id => id.Integer()));
+            (texts == 0 ? prefix : suffix).AddRange(ids.Items().Select(id => id.TokenId()));
         }
 
         return texts == 1 ? (prefix, suffix) : throw field["single"].Error("must hold the text exactly once");

@@ -85,7 +85,7 @@ internal static class SentencePieceReader
             TokenizerJsonReader.Characters(symbols),
             merges,
             model.ByteFallback ? TokenizerJsonReader.ByteTokens(ids) : null,
-            model.UnknownId,
+            model.UnknownId >= 0 ? model.UnknownId : null,
             FuseUnknown: true,
             Unbreakable: [.. model.Pieces.Where(p => p.Type == SentencePieceType.UserDefined).Select(p => p.Text)]);
     }

@@ -32,10 +32,8 @@ internal sealed record StopIds(int? Bos, int Eos, IReadOnlyList<int> ExtraEos)
     }
 
     private static List<int> Ids(JsonField field) =>
-        field.Value.ValueKind == JsonValueKind.Array ? [.. field.Items().Select(Id)]
-        : field.IsAbsent ? [] : [Id(field)];
+        field.Value.ValueKind == JsonValueKind.Array ? [.. field.Items().Select(id => id.TokenId())]
+        : field.IsAbsent ? [] : [field.TokenId()];
 
     private static int? First(List<int> ids) => ids.Count > 0 ? ids[0] : null;
-
-    private static int Id(JsonField field) => field.Integer() is >= 0 and var id ? id : throw field.Error("the token id is negative");
 }

@@ -14,11 +14,11 @@ internal static class TokenizerJsonReader
         var model = root["model"];
         if ((model["type"].TextOrNull() ?? "BPE") != "BPE")
             throw model["type"].Error($"model {model["type"].Text()} is not supported, only BPE is");
-        var pieces = model["vocab"].Members().ToDictionary(m => m.Name, m => m.Field.Integer());
+        var pieces = new Dictionary<string, int>();
+        foreach (var (piece, id) in model["vocab"].Members())
+            pieces[piece] = id.TokenId();
         if (pieces.Count == 0)
             throw model["vocab"].Error("is empty");
-        if (pieces.FirstOrDefault(p => p.Value < 0).Key is { } negative)
-            throw model["vocab"][negative].Error("the token id is negative");
         var added = ReadAddedTokens(root["added_tokens"]);
         var tokenIds = new Dictionary<string, int>(pieces);
         foreach (var token in added)
@@ -50,9 +50,7 @@ internal static class TokenizerJsonReader
         {
             if (token["single_word"].Flag(false))
                 throw token["single_word"].Error("added tokens that match whole words only are not supported");
-            var id = token["id"].Integer();
-            if (id < 0)
-                throw token["id"].Error("the token id is negative");
+            var id = token["id"].TokenId();
             var special = token["special"].Flag(false);
             tokens.Add(new AddedToken(
                 id,
@@ -85,7 +83,7 @@ internal static class TokenizerJsonReader
             WholePiecesFirst: model["ignore_merges"].Flag(false));
     }
 
-    /// <summary>Symbols of single code points. </summary>
+    /// <summary>Symbols of single code points.</summary>
     internal static Dictionary<int, int> Characters(IReadOnlyDictionary<string, int> pieces)
     {
         var characters = new Dictionary<int, int>();

@@ -91,11 +91,12 @@ public class ByteLevelTokenizerTests
     {
         using var folder = TokenizerFolder.ArrowsWith(json =>
         {
-            json["model"]!["merges"]!.AsArray().Add((JsonNode)new JsonArray("\u00A2", "a"));
-            json["model"]!["vocab"]!["\u00A2a"] = 267;
+            json["model"]!["merges"]!.AsArray().Add((JsonNode)new JsonArray("a", "\u00F0"));
+            json["model"]!["vocab"]!["a\u00F0"] = 267;
         });
-        // F0 9D 92 A2: as a symbol it would be a piece apart from the letter that follows, and the merge impossible.
-        Assert.Equal([2 + 0xF0, 2 + 0x9D, 2 + 0x92, 267], folder.Load().Encode("\U0001D4A2a", addSpecialTokens: false));
+        // F0 9D 92 A2: as a symbol it would be a piece apart from the letter before it, and the merge impossible.
+        Assert.Equal([267, 2 + 0x9D, 2 + 0x92, 2 + 0xA2], folder.Load().Encode("a\U0001D4A2", addSpecialTokens: false));
+        Assert.Equal([Byte('a'), 2 + 0xF0], folder.Load().Encode("a\U0001F600", addSpecialTokens: false)[..2]);
     }
 
     [Fact]

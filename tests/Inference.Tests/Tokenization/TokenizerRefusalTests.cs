@@ -65,4 +65,34 @@ public class TokenizerRefusalTests
         using var folder = TokenizerFolder.ArrowsWith(_ => { }).Write("tokenizer_config.json", "{}").Write("generation_config.json", "{}");
         Assert.Equal("eos_token_id", Assert.Throws<TokenizerFormatException>(folder.Load).Field);
     }
+
+    [Theory]
+    [InlineData("2147483647")]
+    [InlineData("-1")]
+    public void A_token_id_out_of_reason_is_refused(string id)
+    {
+        using var folder = TokenizerFolder.ArrowsWith(json => json["model"]!["vocab"]!["he"] = JsonNode.Parse(id));
+        Assert.Equal("model.vocab.he", Assert.Throws<TokenizerFormatException>(folder.Load).Field);
+    }
+
+    [Fact]
+    public void A_file_with_any_byte_changed_is_read_or_refused_but_never_crashes()
+    {
+        var original = File.ReadAllBytes(Path.Combine(TokenizerFolder.Arrows, "tokenizer.json"));
+        var random = new Random(1);
+        using var folder = TokenizerFolder.ArrowsWith(_ => { });
+        for (var i = 0; i < 300; i++)
+        {
+            var changed = original.ToArray();
+            changed[random.Next(changed.Length)] = (byte)"0-9{}[]\"\\:, un"[random.Next(14)];
+            folder.Write("tokenizer.json", changed);
+            try
+            {
+                folder.Load().Encode("hello -> <|reverse|>");
+            }
+            catch (TokenizerFormatException)
+            {
+            }
+        }
+    }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Eigengate.Inference.Sampling.Json;
 
 /// <summary>
@@ -49,7 +51,12 @@ internal struct JsonState
     private static ReadOnlySpan<byte> Literals => "true\0false\0null\0"u8;
 
     /// <summary>Takes one byte; false when no JSON object continues that way, and then the state is worthless.</summary>
-    public bool Advance(byte value)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool Advance(byte value) =>
+        // Most bytes of most tokens are plain characters of a string.
+        (_mode == Mode.String && value is >= 0x20 and < 0x7F and not (byte)'"' and not (byte)'\\') || AdvanceState(value);
+
+    private bool AdvanceState(byte value)
     {
         switch (_mode)
         {
