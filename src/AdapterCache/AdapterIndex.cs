@@ -85,6 +85,10 @@ public sealed class AdapterIndex : IAsyncDisposable
     /// Makes an adapter known together with its weights, or replaces it; all of it or nothing becomes visible.
     /// The weights of a replaced version can still be read for <see cref="RetiredWeightsLifetime"/>.
     /// </summary>
+    /// <param name="adapter">The record.</param>
+    /// <param name="weights">The blob that the version is the digest of (cores, or A and B of an exact adapter, as safetensors);
+    /// also when only the record changed.</param>
+    /// <param name="cancel">May leave uncommitted chunks behind, which expire.</param>
     /// <returns>False when the same record was there already; its registration time is kept.</returns>
     public async Task<bool> RegisterAsync(AdapterRecord adapter, ReadOnlyMemory<byte> weights, CancellationToken cancel = default)
     {
