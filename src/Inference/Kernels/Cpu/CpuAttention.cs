@@ -7,6 +7,7 @@ namespace Eigengate.Inference.Kernels.Cpu;
 internal static unsafe class CpuAttention
 {
     private const int Lanes = 16;
+    private const int Half = 8;
 
     /// <summary>scores[p] = query · key(p) for positions of one block.</summary>
     /// <param name="query">[width], scaled.</param>
@@ -30,7 +31,14 @@ internal static unsafe class CpuAttention
                 s3 = Vector512.FusedMultiplyAdd(q, T.Load(k3 + i), s3);
             }
 
-            Vector128<float> sums = Reduce.Sum4(s0, s1, s2, s3);
+            Vector128<float> sums = i > 0 ? Reduce.Sum4(s0, s1, s2, s3) : default;
+            if (i + Half <= width)
+            {
+                Vector256<float> q = Vector256.Load(query + i);
+                sums += Reduce.Sum4(q * T.LoadHalf(k0 + i), q * T.LoadHalf(k1 + i), q * T.LoadHalf(k2 + i), q * T.LoadHalf(k3 + i));
+                i += Half;
+            }
+
             for (; i < width; i++)
                 sums += Vector128.Create(T.Read(k0 + i), T.Read(k1 + i), T.Read(k2 + i), T.Read(k3 + i)) * query[i];
             sums.Store(scores + p);
@@ -111,11 +119,24 @@ internal static unsafe class CpuAttention
 
         for (; i + Lanes <= width; i += Lanes)
         {
-            Vector512<float> m = Vector512.Load(mixed + i);
+            Vector512<float> even = Vector512.Load(mixed + i), odd = default;
             T* value = values + i;
-            for (int p = 0; p < positions; p++, value += stride)
-                m = Vector512.FusedMultiplyAdd(Vector512.Create(weights[p]), T.Load(value), m);
-            m.Store(mixed + i);
+            int p = 0;
+            for (; p + 2 <= positions; p += 2, value += 2 * stride)
+            {
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(weights[p]), T.Load(value), even);
+                odd = Vector512.FusedMultiplyAdd(Vector512.Create(weights[p + 1]), T.Load(value + stride), odd);
+            }
+
+            if (p < positions)
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(weights[p]), T.Load(value), even);
+            (even + odd).Store(mixed + i);
+        }
+
+        if (i + Half <= width)
+        {
+            MixHalf(weights, values + i, stride, positions, mixed + i);
+            i += Half;
         }
 
         for (; i < width; i++)
@@ -125,5 +146,25 @@ internal static unsafe class CpuAttention
                 m += weights[p] * T.Read(values + (p * stride) + i);
             mixed[i] = m;
         }
+    }
+
+    /// <summary>Eight columns; four sums, because one fused multiply-add must not wait for the last.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void MixHalf<T>(float* weights, T* value, nint stride, int positions, float* mixed)
+        where T : unmanaged, IElement<T>
+    {
+        Vector256<float> m0 = Vector256.Load(mixed), m1 = default, m2 = default, m3 = default;
+        int p = 0;
+        for (; p + 4 <= positions; p += 4, value += 4 * stride)
+        {
+            m0 = Vector256.FusedMultiplyAdd(Vector256.Create(weights[p]), T.LoadHalf(value), m0);
+            m1 = Vector256.FusedMultiplyAdd(Vector256.Create(weights[p + 1]), T.LoadHalf(value + stride), m1);
+            m2 = Vector256.FusedMultiplyAdd(Vector256.Create(weights[p + 2]), T.LoadHalf(value + (2 * stride)), m2);
+            m3 = Vector256.FusedMultiplyAdd(Vector256.Create(weights[p + 3]), T.LoadHalf(value + (3 * stride)), m3);
+        }
+
+        for (; p < positions; p++, value += stride)
+            m0 = Vector256.FusedMultiplyAdd(Vector256.Create(weights[p]), T.LoadHalf(value), m0);
+        ((m0 + m1) + (m2 + m3)).Store(mixed);
     }
 }

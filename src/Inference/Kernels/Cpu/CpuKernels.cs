@@ -97,6 +97,12 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     {
         foreach (SequenceRows sequence in _step.Sequences)
         {
+            if (sequence.Rows >= PrefillAttention.MinRows)
+            {
+                PrefillAttention.Attend(sequence, _config, qkv, cache, context);
+                continue;
+            }
+
             for (int i = 0; i < sequence.Rows; i++)
             {
                 int row = sequence.FirstRow + i;

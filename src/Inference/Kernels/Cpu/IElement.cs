@@ -20,6 +20,9 @@ internal unsafe interface IElement<T>
     /// <summary>Reads 16 elements.</summary>
     static abstract Vector512<float> Load(T* source);
 
+    /// <summary>Reads 8 elements.</summary>
+    static abstract Vector256<float> LoadHalf(T* source);
+
     /// <summary>Writes 16 elements.</summary>
     static abstract void Store(T* target, Vector512<float> value);
 }
@@ -35,6 +38,9 @@ internal readonly struct F32 : IElement<F32>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe Vector512<float> Load(F32* source) => Vector512.Load((float*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<float> LoadHalf(F32* source) => Vector256.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe void Store(F32* target, Vector512<float> value) => value.Store((float*)target);
@@ -57,6 +63,14 @@ internal readonly struct Bf16 : IElement<Bf16>
             ? Avx512F.ConvertToVector512UInt32(bits)
             : Vector512.Create(Vector256.WidenLower(bits), Vector256.WidenUpper(bits));
         return Vector512.ShiftLeft(wide, 16).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<float> LoadHalf(Bf16* source)
+    {
+        Vector128<ushort> bits = Vector128.Load((ushort*)source);
+        Vector256<uint> wide = Vector256.Create(Vector128.WidenLower(bits), Vector128.WidenUpper(bits));
+        return Vector256.ShiftLeft(wide, 16).AsSingle();
     }
 
     /// <summary>Rounds to nearest, ties to even. NaN may become infinite or another NaN.</summary>
