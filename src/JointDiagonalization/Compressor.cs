@@ -89,7 +89,10 @@ public sealed class Compressor
             int products = projected.Sum(p => p.Count);
             var clusterer = new AdapterClusterer(new ClusterOptions
             {
-                Clusters = _options.Clusters, RankU = _options.RankU, RankV = _options.RankV, Seed = _options.Seed,
+                Clusters = _options.Clusters,
+                RankU = _options.RankU,
+                RankV = _options.RankV,
+                Seed = _options.Seed,
             });
             return clusterer.Assign(
                 count,
@@ -110,7 +113,10 @@ public sealed class Compressor
         using CanonicalFactors factors = collection.Read(module.Path, _device);
         var diagonalizer = new JointDiagonalizer(new FitOptions
         {
-            RankU = _options.RankU, RankV = _options.RankV, Iterations = _options.Iterations, Seed = _options.Seed,
+            RankU = _options.RankU,
+            RankV = _options.RankV,
+            Iterations = _options.Iterations,
+            Seed = _options.Seed,
         });
         double error = 0;
         for (int c = 0; c < assignment.Clusters; c++)

@@ -67,6 +67,8 @@ internal sealed record SafetensorsHeader(
 
         long[] shape = [.. property.Value.GetProperty("shape").EnumerateArray().Select(d => d.GetInt64())];
         JsonElement offsets = property.Value.GetProperty("data_offsets");
+        if (offsets.GetArrayLength() != 2)
+            throw new SafetensorsException(source, $"tensor '{name}' has {offsets.GetArrayLength()} data_offsets; [begin, end] was expected");
         long begin = offsets[0].GetInt64(), end = offsets[1].GetInt64();
         if (begin < 0 || end < begin || end > containerLength - dataStart)
         {

@@ -67,7 +67,10 @@ public sealed class AdapterClusterer(ClusterOptions options)
     {
         var fitOptions = new FitOptions
         {
-            RankU = options.RankU, RankV = options.RankV, Iterations = options.IterationsPerRound, Seed = options.Seed,
+            RankU = options.RankU,
+            RankV = options.RankV,
+            Iterations = options.IterationsPerRound,
+            Seed = options.Seed,
         };
         using var fits = new ClusterFits(modules, start, clusters, fitOptions, cancellation);
         fits.FitAll();
