@@ -207,6 +207,7 @@ public sealed class NodeHostTests(SharedIndex index)
 
         string line = Assert.Single(log.All, l => l.Contains("r-1", StringComparison.Ordinal));
         Assert.Contains("tiny, version base, 6 prompt and 3 completion tokens in 1 choices, 1 length", line, StringComparison.Ordinal);
+        Assert.EndsWith("answered 400 BadRequestError, field max_tokens", Assert.Single(log.All, l => l.Contains("r-2", StringComparison.Ordinal)), StringComparison.Ordinal);
         Assert.DoesNotContain(log.All, l => l.Contains("sesame", StringComparison.Ordinal));
     }
 
