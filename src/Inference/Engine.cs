@@ -125,6 +125,9 @@ public sealed class Engine : IDisposable
         return true;
     }
 
+    /// <summary>Limits torch's threads for the calling thread, which is about to run the steps.</summary>
+    internal void BindThread() => torch.set_num_threads(_parts.Threads);
+
     /// <summary>Frees the model's memory. Call when no step runs.</summary>
     public void Dispose() => _parts.Dispose();
 
@@ -193,9 +196,11 @@ public sealed class Engine : IDisposable
         var sampling = new SamplingParams { MaxTokens = 4, Temperature = 0, IgnoreEos = true };
         int length = Math.Clamp(MaxModelLength - 4, 1, 100);
         foreach (int prompt in (int[])[length, 1])
-            Submit(new GenerationRequest("warm-up", new int[prompt], sampling), ignored.Writer);
-        while (Step())
         {
+            Submit(new GenerationRequest("warm-up", new int[prompt], sampling), ignored.Writer);
+            while (Step())
+            {
+            }
         }
 
         _steps = _promptTokens = _generatedTokens = 0;

@@ -95,6 +95,7 @@ public sealed class EngineLoop : IAsyncDisposable
     {
         try
         {
+            _engine.BindThread();
             while (!Volatile.Read(ref _stopping))
             {
                 if (!_engine.Step())

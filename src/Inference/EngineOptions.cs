@@ -36,7 +36,7 @@ public sealed record EngineOptions
     /// <summary>Sequences that wait to run; more are refused.</summary>
     public int MaxWaiting { get; init; } = 1024;
 
-    /// <summary>Adapters on the device.</summary>
+    /// <summary>Adapters on the device. Each slot is as wide as the largest cluster's cores; on the CPU only used ones take memory.</summary>
     public int AdapterSlots { get; init; } = 1024;
 
     /// <summary>Prompt and output together, in tokens; null takes the model's context length.</summary>

@@ -35,6 +35,9 @@ internal sealed class EngineParts : IDisposable
 
     public int KvBlocks { get; }
 
+    /// <summary>Compute threads, the engine's own included; never more than cores.</summary>
+    public int Threads => ThreadsOf(Options);
+
     public KvMemory Cache { get; }
 
     public BasisStore Bases { get; }
@@ -46,7 +49,7 @@ internal sealed class EngineParts : IDisposable
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
         Device device = Find(options.Device);
-        torch.set_num_threads(Math.Min(options.Threads ?? Environment.ProcessorCount, Environment.ProcessorCount));
+        torch.set_num_threads(ThreadsOf(options));
         ScalarType dtype = options.DType == EngineDType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         int maxModelLength = Math.Min(options.MaxModelLength ?? config.MaxPositions, config.MaxPositions);
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
@@ -65,6 +68,8 @@ internal sealed class EngineParts : IDisposable
         Cache.Dispose();
         Model.Dispose();
     }
+
+    private static int ThreadsOf(EngineOptions options) => Math.Min(options.Threads ?? Environment.ProcessorCount, Environment.ProcessorCount);
 
     private static Device Find(string name)
     {

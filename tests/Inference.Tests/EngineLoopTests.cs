@@ -48,13 +48,12 @@ public class EngineLoopTests
     public async Task Full_queue_is_refused_before_any_event_and_the_lease_stays_with_the_caller()
     {
         using var model = new TestModel(context: 4096);
-        await using var loop = new EngineLoop(Engine.Load(model.Directory, TestEngine.Options() with { MaxSequences = 1, MaxWaiting = 2, AdapterSlots = 1 }));
+        await using var loop = new EngineLoop(Engine.Load(model.Directory, TestEngine.Options() with { MaxSequences = 1, MaxWaiting = 1, AdapterSlots = 1 }));
         var bases = TestAdapters.Cluster(model.Config, 1, _ => (4, 4));
         loop.Engine.AddCluster("cluster", bases);
         using var stop = new CancellationTokenSource();
         _ = loop.GenerateAsync(Request(model.Prompt(5, 1), 4000), stop.Token);
         await Until(() => loop.Stats.Running == 1);
-        _ = loop.GenerateAsync(Request(model.Prompt(5, 1), 4000), stop.Token);
         _ = loop.GenerateAsync(Request(model.Prompt(5, 1), 4000), stop.Token);
 
         using ResidentAdapter adapter = loop.Engine.LoadAdapter(TestAdapters.Adapter("a", "cluster", bases, 1));

@@ -41,9 +41,6 @@ public sealed class ResidentAdapter : IDisposable
             throw new InvalidOperationException($"the lease on adapter '{Id}' was already used for a request or given back; every request needs its own");
     }
 
-    /// <summary>Gives a transferred lease back to the caller: the request was refused.</summary>
-    internal void Return() => Volatile.Write(ref _state, Held);
-
     internal void ReleaseTransferred()
     {
         if (Interlocked.CompareExchange(ref _state, Released, Transferred) == Transferred)

@@ -11,7 +11,11 @@ namespace Eigengate.Inference.Adapters;
 /// <param name="CoreColumn">First column of its core output among the site's core columns.</param>
 /// <param name="CoreOffset">Where Σᵀ [RV, RU] begins in an adapter's slot, in floats.</param>
 /// <param name="Expand">Uᵀ [RU, DOut].</param>
-internal sealed record ModuleBasis(string Name, int Column, int ShrinkColumn, int CoreColumn, int CoreOffset, int RU, int RV, Matrix Expand);
+internal sealed record ModuleBasis(string Name, int Column, int ShrinkColumn, int CoreColumn, int CoreOffset, int RU, int RV, Matrix Expand)
+{
+    /// <summary>Output width of the module.</summary>
+    public int DOut => Expand.In;
+}
 
 /// <summary>The bases of the modules that read one input: one shrink, then per module a core and an expand.</summary>
 /// <param name="Shrink">The modules' Vᵀ stacked, [Σ RV, DIn].</param>

@@ -115,7 +115,7 @@ internal sealed class TorchKernels : IKernels
             Tensor core = cores.Cores.narrow(1, module.CoreOffset, module.RV * module.RU).index_select(0, slots);
             Tensor mixed = shrunk.narrow(1, module.ShrinkColumn, module.RV).unsqueeze(1)
                 .bmm(core.view(segment.Count, module.RV, module.RU)).squeeze(1);
-            y.Slice(segment.Start, segment.Count, module.Column, module.Expand.In)
+            y.Slice(segment.Start, segment.Count, module.Column, module.DOut)
                 .addmm_(mixed.to(y.DType), module.Expand.Weight);
         }
     }

@@ -141,7 +141,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
                 float* mixed = _core + module.CoreColumn;
                 CpuLinear.Core(adapter + module.CoreOffset, _shrunk + module.ShrinkColumn, module.RV, mixed, module.RU);
                 if (small)
-                    CpuLinear.AddCombination(mixed, (T*)module.Expand.Address, module.RU, Row(y, row) + module.Column, module.Expand.In);
+                    CpuLinear.AddCombination(mixed, (T*)module.Expand.Address, module.RU, Row(y, row) + module.Column, module.DOut);
             }
 
             for (int i = 0; !small && i < basis.CoreWidth; i++)
@@ -215,7 +215,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     {
         foreach (ModuleBasis module in basis.Modules)
         {
-            y.Slice(segment.Start, segment.Count, module.Column, module.Expand.In)
+            y.Slice(segment.Start, segment.Count, module.Column, module.DOut)
                 .addmm_(_cores!.Slice(segment.Start, segment.Count, module.CoreColumn, module.RU), module.Expand.Weight);
         }
     }
