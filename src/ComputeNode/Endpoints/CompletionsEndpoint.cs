@@ -37,7 +37,6 @@ internal sealed class CompletionsEndpoint(
         CompletionPlan plan = CompletionPlan.Create(request, model, _loop.Engine.Options.MaxWaiting);
         string servedAs = adapter?.Id ?? ServedName(request);
         var answer = new CompletionAnswer(plan, model.Tokenizer, $"cmpl-{context.TraceIdentifier}", servedAs, time.GetUtcNow().ToUnixTimeSeconds());
-        string outcome = "failed";
         TimeSpan? firstEvent = null;
         try
         {
@@ -49,28 +48,26 @@ internal sealed class CompletionsEndpoint(
                 await answer.StreamAsync(group, context, logger, cancel);
             else
                 await answer.RespondAsync(group, context.Response, cancel);
-            outcome = answer.Outcome;
+            Log(answer.Outcome);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            outcome = "cancelled by the client";
+            Log("cancelled by the client");
             throw;
         }
-        finally
-        {
-            logger.LogInformation(
-                "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
-                context.TraceIdentifier, servedAs, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
-                firstEvent?.TotalMilliseconds, time.GetElapsedTime(started).TotalMilliseconds);
-        }
+
+        // What was refused or failed is logged where it becomes an error response.
+        void Log(string outcome) => logger.LogInformation(
+            "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
+            context.TraceIdentifier, servedAs, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
+            firstEvent?.TotalMilliseconds, time.GetElapsedTime(started).TotalMilliseconds);
     }
 
     private async Task<CompletionRequest> ReadAsync(HttpContext context, CancellationToken cancel)
     {
         using JsonDocument body = await RequestBody.ReadAsync(context.Request, cancel);
-        CompletionRequest request = CompletionRequest.Read(body.RootElement, limits);
-        RequestId.Adopt(context, request.RequestId);
-        return request;
+        RequestId.Adopt(context, new JsonFields(body.RootElement));
+        return CompletionRequest.Read(body.RootElement, limits);
     }
 
     private string ServedName(CompletionRequest request) => string.IsNullOrEmpty(request.Model) ? model.Name : request.Model;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using System.Threading.Channels;
 using Eigengate.Inference;
 
@@ -56,7 +58,7 @@ internal sealed class SequenceGroup : IAsyncDisposable
     }
 
     /// <summary>All events until every sequence has finished; the failure of one sequence fails the whole.</summary>
-    public async IAsyncEnumerable<(int Index, GenerationEvent Event)> ReadAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    public async IAsyncEnumerable<(int Index, GenerationEvent Event)> ReadAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         await foreach (var next in _events.Reader.ReadAllAsync(cancel))
             yield return next;
@@ -97,6 +99,6 @@ internal sealed class SequenceGroup : IAsyncDisposable
     private void ThrowIfFailed()
     {
         if (Volatile.Read(ref _failure) is { } failure)
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            ExceptionDispatchInfo.Throw(failure);
     }
 }

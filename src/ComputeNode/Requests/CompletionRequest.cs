@@ -55,8 +55,6 @@ internal sealed record CompletionRequest
 
     public bool ReturnTokenIds { get; init; }
 
-    public string? RequestId { get; init; }
-
     /// <exception cref="ApiException">Names the first field that is not acceptable.</exception>
     public static CompletionRequest Read(JsonElement json, RequestLimits limits)
     {
@@ -83,7 +81,6 @@ internal sealed record CompletionRequest
             TruncationSide = ReadTruncationSide(body),
             ReturnTokensAsTokenIds = body.Flag("return_tokens_as_token_ids") ?? false,
             ReturnTokenIds = body.Flag("return_token_ids") ?? false,
-            RequestId = ReadRequestId(body),
         };
         if (request.Sampling.MinTokens > request.MaxTokens)
             throw Refused("min_tokens", $"min_tokens must not exceed max_tokens ({request.MaxTokens}), got {request.Sampling.MinTokens}.");
@@ -143,14 +140,6 @@ internal sealed record CompletionRequest
         "right" => TruncationSide.Right,
         var other => throw new ApiException(ApiError.Schema($"truncation_side: expected 'left' or 'right', got '{other}'.", "truncation_side")),
     };
-
-    private static string? ReadRequestId(JsonFields body)
-    {
-        string? id = body.Text("request_id");
-        // It is echoed in a response header, which can carry printable ASCII only.
-        return id is null || Hosting.RequestId.IsPrintable(id) ? id
-            : throw Refused("request_id", "request_id must be 1 to 256 printable ASCII characters.");
-    }
 
     private static ApiException Refused(string field, string message) => new(ApiError.BadRequest(message, field));
 }

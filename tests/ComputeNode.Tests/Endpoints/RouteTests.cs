@@ -63,6 +63,7 @@ public sealed class RouteTests(TinyNode tiny) : IClassFixture<TinyNode>
     [InlineData("/detokenize", """{"tokens": [-1]}""", "Bad Request", "tokens.0")]
     [InlineData("/detokenize", """{"tokens": [258]}""", "BadRequestError", "tokens")]
     [InlineData("/v1/completions", """[]""", "Bad Request", "body")]
+    [InlineData("/v1/completions", """{"prompt": "a", "request_id": "a\nb"}""", "BadRequestError", "request_id")]
     public async Task BadBodies_AreRefusedByField(string path, string body, string type, string param)
     {
         using HttpResponseMessage response = await _client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"), Cancel);

@@ -196,6 +196,22 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     [Fact]
+    public async Task EachRequest_IsOneLogLine_WithoutPromptText()
+    {
+        using var log = new LogLines();
+        await using (RunningNode node = await StartAsync(index, log: log))
+        {
+            await node.CompleteAsync(new { prompt = "sesame", max_tokens = 3, ignore_eos = true, request_id = "r-1" });
+            await node.RefusedAsync(new { prompt = "sesame", max_tokens = 0, request_id = "r-2" });
+        }
+
+        string line = Assert.Single(log.All, l => l.Contains("r-1", StringComparison.Ordinal));
+        Assert.Contains("tiny, version base, 6 prompt and 3 completion tokens in 1 choices, 1 length", line, StringComparison.Ordinal);
+        Assert.EndsWith("answered 400 BadRequestError, field max_tokens", Assert.Single(log.All, l => l.Contains("r-2", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.DoesNotContain(log.All, l => l.Contains("sesame", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task BodyAboveTheLimit_Is413()
     {
         await using RunningNode node = await StartAsync(index, (options, _) => options with { Limits = new RequestLimits { MaxBodyBytes = 1000 } });

@@ -61,7 +61,6 @@ public sealed class CompletionRequestTests
         { "\"bad_words\": [\" \"]", "B", "bad_words", "white space" },
         { "\"truncate_prompt_tokens\": -2", "S", "truncate_prompt_tokens", "greater_than_equal" },
         { "\"truncation_side\": \"middle\"", "S", "truncation_side", "'middle'" },
-        { "\"request_id\": \"a\\nb\"", "B", "request_id", "printable" },
         { "\"suffix\": \"end\"", "B", "suffix", "does not offer" },
         { "\"suffix\": \"\"", "B", "suffix", "does not offer" },
         { "\"use_beam_search\": true", "B", "use_beam_search", "does not offer" },

@@ -52,19 +52,26 @@ internal sealed class RunningNode : IAsyncDisposable
         Engine = new EngineOptions { KvBlocks = 256, MaxSequences = 64, MaxBatchedTokens = 512, AdapterSlots = 4, Threads = 1 },
     };
 
-    public static async Task<RunningNode> StartAsync(SharedIndex index, Func<NodeOptions, string, NodeOptions>? change = null)
+    public static async Task<RunningNode> StartAsync(SharedIndex index, Func<NodeOptions, string, NodeOptions>? change = null, ILoggerProvider? log = null)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("node-test-");
         try
         {
             NodeOptions options = Options(index, folder.FullName);
             options = change?.Invoke(options, folder.FullName) ?? options;
-            return new RunningNode(await NodeHost.StartAsync(options, log => log.ClearProviders(), Cancel), folder);
+            return new RunningNode(await NodeHost.StartAsync(options, Logging, Cancel), folder);
         }
         catch
         {
             folder.Delete(recursive: true);
             throw;
+        }
+
+        void Logging(ILoggingBuilder builder)
+        {
+            builder.ClearProviders();
+            if (log is not null)
+                builder.AddProvider(log);
         }
     }
 
