@@ -110,6 +110,7 @@ public sealed class NodeHost : IAsyncDisposable
         app.UseRequestIds();
         app.UseErrorResponses(app.Services.GetRequiredService<ILogger<NodeHost>>());
         app.MapCompletions();
+        app.MapChat();
         app.MapModels();
         app.MapTokenize();
         app.MapDetokenize();
