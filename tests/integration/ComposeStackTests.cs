@@ -25,7 +25,10 @@ public sealed class ComposeStackTests
         int port = FreePort();
         var environment = new Dictionary<string, string>
         {
-            ["REDIS_IMAGE"] = RedisImage, ["BASE_IMAGE"] = BaseImage, ["PORT"] = port.ToString(), ["DOCKER_BUILDKIT"] = "0",
+            ["REDIS_IMAGE"] = RedisImage,
+            ["BASE_IMAGE"] = BaseImage,
+            ["PORT"] = port.ToString(),
+            ["DOCKER_BUILDKIT"] = "0",
         };
         string[] compose = ["-p", "eigengate-test", "-f", "docker-compose.yml"];
         try
