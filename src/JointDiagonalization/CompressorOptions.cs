@@ -28,6 +28,12 @@ public sealed record CompressorOptions
     /// <summary>Torch device: "cpu" or "cuda".</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>
+    /// Compute threads; null takes one for small modules, where two threads spend their time waiting for each other, and
+    /// every core otherwise. Equal bytes need equal threads: sums are split among them.
+    /// </summary>
+    public int? Threads { get; init; }
+
     /// <summary>Storage type of bases and cores: F32, BF16 or F16. The fit itself is float32.</summary>
     public DType DType { get; init; } = DType.F32;
 
@@ -49,6 +55,7 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Iterations);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))
             throw new ArgumentOutOfRangeException(nameof(DType), DType, "bases and cores are stored as F32, BF16 or F16");
     }

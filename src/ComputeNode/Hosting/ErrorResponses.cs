@@ -70,6 +70,6 @@ internal static class ErrorResponses
         }
 
         Task WriteAsync(ApiError error, string detail) => context.Response.WriteAsJsonAsync(
-            new UnmatchedBody(error.Body.Error, detail), ApiJson.Default.UnmatchedBody, cancellationToken: context.RequestAborted);
+            new UnmatchedBody(error.Body.Error, detail), ApiJson.Wire.UnmatchedBody, cancellationToken: context.RequestAborted);
     }
 }
