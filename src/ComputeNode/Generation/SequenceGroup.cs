@@ -76,15 +76,21 @@ internal sealed class SequenceGroup : IAsyncDisposable
     /// <summary>Passes one sequence's events on. Never throws: the reader of the group does.</summary>
     private async Task PumpAsync(int index, GenerationRequest request, Func<GenerationRequest, CancellationToken, IAsyncEnumerable<GenerationEvent>> generate)
     {
+        bool finished = false;
         try
         {
             _cancel.Token.ThrowIfCancellationRequested();
             await foreach (GenerationEvent next in generate(request, _cancel.Token))
+            {
                 _events.Writer.TryWrite((index, next));
+                finished |= next is GenerationFinished;
+            }
         }
         catch (OperationCanceledException) when (_ending.IsCancellationRequested)
         {
-            _events.Writer.TryWrite((index, new GenerationFinished("", FinishReason.Abort)));
+            // The engine may have reported the end itself before it noticed the cancellation.
+            if (!finished)
+                _events.Writer.TryWrite((index, new GenerationFinished("", FinishReason.Abort)));
         }
         catch (Exception e)
         {

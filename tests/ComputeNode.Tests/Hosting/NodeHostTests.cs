@@ -154,11 +154,12 @@ public sealed class NodeHostTests(SharedIndex index)
     [Fact]
     public async Task LeftChat_FreesItsBlocks()
     {
-        await using RunningNode node = await StartAsync(index);
+        // Slow enough that nothing is over before the client leaves.
+        await using RunningNode node = await StartAsync(index, (options, _) => options with { Engine = options.Engine with { ReferenceKernels = true } });
         foreach (bool stream in new[] { false, true })
         {
             using var leave = new CancellationTokenSource();
-            using var content = System.Net.Http.Json.JsonContent.Create(new { messages = new[] { new { role = "user", content = "a" } }, n = 4, seed = 1, ignore_eos = true, stream });
+            using var content = System.Net.Http.Json.JsonContent.Create(new { messages = new[] { new { role = "user", content = "a" } }, n = 32, seed = 1, ignore_eos = true, stream });
             Task<HttpResponseMessage> request = node.Client.PostAsync(Chat, content, leave.Token);
             await UntilAsync(() => node.Host.Stats.Running > 0);
             await leave.CancelAsync();
