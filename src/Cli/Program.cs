@@ -14,6 +14,7 @@ var root = new RootCommand("""
     GatewayCommand.Create(),
     NodeCommand.Create(),
     CompressCommand.Create(),
+    PlanCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);
