@@ -15,6 +15,9 @@ var root = new RootCommand("""
     NodeCommand.Create(),
     CompressCommand.Create(),
     PlanCommand.Create(),
+    InspectCommand.Create(),
+    ProjectCommand.Create(),
+    ExportCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);
