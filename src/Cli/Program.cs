@@ -14,6 +14,10 @@ var root = new RootCommand("""
     GatewayCommand.Create(),
     NodeCommand.Create(),
     CompressCommand.Create(),
+    PlanCommand.Create(),
+    InspectCommand.Create(),
+    ProjectCommand.Create(),
+    ExportCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

@@ -138,6 +138,14 @@ public sealed class CanonicalFactors : IDisposable
             [.. ZeroOwners]);
     }
 
+    /// <summary>Singular values of the product at a position, scale included, falling; as many as its numerical rank.</summary>
+    public double[] SingularValues(int position)
+    {
+        using var scope = NewDisposeScope();
+        double[] unit = BatchedF[position].to(ScalarType.Float64).square().sum(1).sqrt().ToDoubles();
+        return [.. unit.Where(s => s > 0).OrderDescending().Select(s => s * Norms[position])];
+    }
+
     public void Dispose()
     {
         F.Dispose();

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Fitting;
+using Eigengate.JointDiagonalization.Fitting.Diagonal;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
@@ -14,8 +15,6 @@ namespace Eigengate.JointDiagonalization;
 /// </summary>
 public sealed class Compressor
 {
-    private const string Method = "jd-full";
-
     private readonly CompressorOptions _options;
     private readonly IProgress<CompressionProgress>? _progress;
     private readonly CancellationToken _cancellation;
@@ -41,6 +40,8 @@ public sealed class Compressor
         IReadOnlyList<string> adapterFolders,
         IProgress<CompressionProgress>? progress = null,
         CancellationToken cancellation = default) => new Compressor(options, progress, cancellation).Run(adapterFolders);
+
+    private bool Diagonal => _options.Method == CompressionMethod.Diagonal;
 
     private CompressionResult Run(IReadOnlyList<string> folders)
     {
@@ -112,13 +113,6 @@ public sealed class Compressor
     {
         BundleModule module = collection.Modules[index];
         using CanonicalFactors factors = collection.Read(module.Path, _device);
-        var diagonalizer = new JointDiagonalizer(new FitOptions
-        {
-            RankU = _options.RankU,
-            RankV = _options.RankV,
-            Iterations = _options.Iterations,
-            Seed = _options.Seed,
-        });
         double error = 0;
         for (int c = 0; c < assignment.Clusters; c++)
         {
@@ -128,13 +122,13 @@ public sealed class Compressor
             if (positions.Length == 0)
                 continue;
             using CanonicalFactors members = factors.Select(positions);
-            using JointFit fit = diagonalizer.Fit(members, cancellation: _cancellation);
+            using JointFit fit = Fit(members);
             using SharedBasis stored = Rounded(fit.Basis);
-            Sigma[] cores = SigmaProjection.Project(members, stored);
+            Sigma[] cores = Diagonal ? SigmaProjection.ProjectDiagonal(members, stored) : SigmaProjection.Project(members, stored);
             writer.AddBasis(c, module.Path, stored);
             tally.AddBasis(stored, fit.LowerBound);
             foreach (int owner in factors.ZeroOwners.Where(o => assignment.ClusterOf[o] == c))
-                Add(owner, Sigma.Zero(stored.RankU, stored.RankV));
+                Add(owner, Diagonal ? Sigma.ZeroDiagonal(stored.RankU) : Sigma.Zero(stored.RankU, stored.RankV));
             for (int p = 0; p < cores.Length; p++)
                 Add(members.Owners[p], cores[p]);
             error += cores.Sum(s => s.RelSqError);
@@ -148,6 +142,23 @@ public sealed class Compressor
             writer.AddCore(collection.Adapters[owner].Id, module.Path, core);
             tally.AddCore(owner, module.Path, core);
         }
+    }
+
+    private JointFit Fit(CanonicalFactors members)
+    {
+        if (Diagonal)
+        {
+            var options = new DiagonalFitOptions { Rank = _options.RankU, Sweeps = _options.EffectiveIterations, Seed = _options.Seed };
+            return new DiagonalJointDiagonalizer(options).Fit(members, _cancellation);
+        }
+
+        return new JointDiagonalizer(new FitOptions
+        {
+            RankU = _options.RankU,
+            RankV = _options.RankV,
+            Iterations = _options.EffectiveIterations,
+            Seed = _options.Seed,
+        }).Fit(members, cancellation: _cancellation);
     }
 
     /// <summary>The basis as it will be read back, so that cores are solved against it and errors are those served.</summary>
@@ -178,11 +189,11 @@ public sealed class Compressor
             Version = BundleManifest.FormatVersion,
             Generation = "",
             BaseModel = _options.BaseModel ?? (names.Length == 1 ? names[0] : null),
-            Method = Method,
+            Method = CompressionMethods.NameOf(_options.Method),
             Rank = [_options.RankU, _options.RankV],
             Clusters = assignment.Clusters,
             Seed = _options.Seed,
-            Iterations = _options.Iterations,
+            Iterations = _options.EffectiveIterations,
             Dtype = _options.DType.ToString(),
             Modules = collection.Modules,
             Bases = bases,

@@ -11,10 +11,12 @@ public sealed record CompressorOptions
     /// <summary>Folder to write; must not exist, or be a bundle when <see cref="Overwrite"/> is set.</summary>
     public required string Output { get; init; }
 
+    public CompressionMethod Method { get; init; } = CompressionMethod.Full;
+
     /// <summary>Upper limit of r_U, columns of U.</summary>
     public int RankU { get; init; } = DefaultRank;
 
-    /// <summary>Upper limit of r_V, columns of V.</summary>
+    /// <summary>Upper limit of r_V, columns of V; equal to <see cref="RankU"/> for diagonal cores.</summary>
     public int RankV { get; init; } = DefaultRank;
 
     /// <summary>Number of adapter clusters, each with bases of its own; fewer when there are fewer adapters.</summary>
@@ -22,8 +24,11 @@ public sealed record CompressorOptions
 
     public ulong Seed { get; init; }
 
-    /// <summary>Upper limit of iterations of the final fits; they stop earlier when the error no longer falls.</summary>
-    public int Iterations { get; init; } = 10;
+    /// <summary>
+    /// Upper limit of iterations of the final fits; they stop earlier when the error no longer falls. Null: 10 for
+    /// <see cref="CompressionMethod.Full"/>, 200 sweeps for <see cref="CompressionMethod.Diagonal"/>.
+    /// </summary>
+    public int? Iterations { get; init; }
 
     /// <summary>Torch device: "cpu" or "cuda".</summary>
     public string Device { get; init; } = "cpu";
@@ -48,14 +53,18 @@ public sealed record CompressorOptions
     /// <summary>Folder of the base model; when given, adapters must match its shapes.</summary>
     public string? BaseModelFolder { get; init; }
 
+    internal int EffectiveIterations => Iterations ?? CompressionMethods.DefaultIterations(Method);
+
     internal void Validate()
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(Output);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankU);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Iterations);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1, nameof(Threads));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(EffectiveIterations, nameof(Iterations));
+        if (Method == CompressionMethod.Diagonal && RankU != RankV)
+            throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))
             throw new ArgumentOutOfRangeException(nameof(DType), DType, "bases and cores are stored as F32, BF16 or F16");
     }

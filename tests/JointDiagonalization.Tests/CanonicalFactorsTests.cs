@@ -6,6 +6,19 @@ namespace Eigengate.JointDiagonalization.Tests;
 public sealed class CanonicalFactorsTests
 {
     [Fact]
+    public void Singular_values_are_those_of_the_dense_product()
+    {
+        LoraDelta[] deltas = Synthetic.Unstructured(9, 3, 7, 11, 4);
+        using CanonicalFactors factors = Synthetic.Canonical(deltas);
+        for (int i = 0; i < deltas.Length; i++)
+        {
+            double[] expected = [.. Dense.SingularValues(Dense.Product(deltas[i])).Take(4)];
+            Assert.All(expected.Zip(factors.SingularValues(i)), pair => Assert.Equal(pair.First, pair.Second, 1e-6 * expected[0]));
+            Assert.Equal(4, factors.SingularValues(i).Length);
+        }
+    }
+
+    [Fact]
     public void Factors_times_norm_equal_the_dense_product() => SmallCase.Check(c =>
     {
         using var scope = NewDisposeScope();

@@ -14,9 +14,15 @@ internal static class CompressCommand
     private static readonly Option<string> Out = new("--out") { Description = "Bundle folder to write", HelpName = "BUNDLE", Required = true };
     private static readonly Option<string?> Model = new("--model") { Description = "Base model folder; checks every adapter's names and shapes against it", HelpName = "DIR" };
 
+    private static readonly Option<string> Method = new Option<string>("--method")
+    {
+        Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes",
+        DefaultValueFactory = _ => "full",
+    }.AcceptOnlyFromAmong("full", "diagonal");
+
     private static readonly Option<int> Rank = new("--rank")
     {
-        Description = "Columns of the shared bases; more keeps more and costs rank² numbers per adapter and module",
+        Description = "Columns of the shared bases; more keeps more and makes larger cores",
         HelpName = "N",
         DefaultValueFactory = _ => CompressorOptions.DefaultRank,
     };
@@ -29,7 +35,7 @@ internal static class CompressCommand
     };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
-    private static readonly Option<int> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits", HelpName = "N", DefaultValueFactory = _ => 10 };
+    private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
     private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases and cores", DefaultValueFactory = _ => "float32" }
         .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
@@ -50,7 +56,7 @@ internal static class CompressCommand
             used is left out and named, and the exit code is 2.
             """)
         {
-            Adapters, Out, Model, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
         };
         command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
         return command;
@@ -66,6 +72,7 @@ internal static class CompressCommand
         var settings = new CompressorOptions
         {
             Output = options.GetValue(Out)!,
+            Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
             RankU = options.GetValue(Rank),
             RankV = options.GetValue(Rank),
             Clusters = options.GetValue(Clusters),

@@ -133,7 +133,7 @@ public sealed class Bundle : IDisposable
             string name = BundleWriter.CoreName(adapter.Id, module);
             if (!file.Tensors.TryGetValue(name, out TensorEntry? tensor))
                 throw new BundleFormatException(file.Source, $"tensor '{name}' is missing");
-            if (!ranks.TryGetValue(module, out int[]? rank) || !tensor.Shape.SequenceEqual(rank.Select(r => (long)r)))
+            if (!ranks.TryGetValue(module, out int[]? rank) || !Fits(tensor.Shape, rank))
             {
                 throw new BundleFormatException(
                     file.Source, $"tensor '{name}' is [{string.Join(", ", tensor.Shape)}]; the basis of cluster {adapter.Cluster} has [{string.Join(", ", rank ?? [])}]");
@@ -142,6 +142,14 @@ public sealed class Bundle : IDisposable
             yield return (module, file, tensor);
         }
     }
+
+    /// <summary>[r_U, r_V], or a diagonal [r] on a basis of r and r columns.</summary>
+    private static bool Fits(ReadOnlySpan<long> shape, int[] rank) => shape switch
+    {
+        [var r] => r == rank[0] && r == rank[1],
+        [var u, var v] => u == rank[0] && v == rank[1],
+        _ => false,
+    };
 
     private SafetensorsFile CoreFile(string name)
     {

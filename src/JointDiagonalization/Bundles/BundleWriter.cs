@@ -53,10 +53,10 @@ internal sealed class BundleWriter : IDisposable
     }
 
     internal void AddBasis(int cluster, string module, SharedBasis basis) =>
-        _bases.Add((cluster, module), (Spill(basis.U.ToFloats(), basis.RankU, basis.OutFeatures), Spill(basis.V.ToFloats(), basis.RankV, basis.InFeatures)));
+        _bases.Add((cluster, module), (Spill(basis.U.ToFloats(), basis.OutFeatures, basis.RankU), Spill(basis.V.ToFloats(), basis.InFeatures, basis.RankV)));
 
     internal void AddCore(string adapter, string module, Sigma core) =>
-        _cores.Add((adapter, module), Spill(core.Values, core.RankV, core.RankU));
+        _cores.Add((adapter, module), core.IsDiagonal ? Spill(core.Values, core.RankU) : Spill(core.Values, core.RankU, core.RankV));
 
     /// <summary>Writes the data files; the result still lacks what only the compressor knows.</summary>
     internal (BundleBasis[] Bases, BundleFile[] Cores, IReadOnlyDictionary<string, string> FileOfAdapter) WriteData(
@@ -73,7 +73,7 @@ internal sealed class BundleWriter : IDisposable
             {
                 Add(writer, $"{module}.U", u);
                 Add(writer, $"{module}.V", v);
-                ranks.Add(module, [u.Columns, v.Columns]);
+                ranks.Add(module, [(int)u.Shape[1], (int)v.Shape[1]]);
             }
 
             BundleFile file = Save(writer, string.Create(CultureInfo.InvariantCulture, $"bases-{c}.safetensors"));
@@ -123,7 +123,7 @@ internal sealed class BundleWriter : IDisposable
             foreach (var (module, block) in byAdapter[adapters[i]])
             {
                 Add(writer, CoreName(adapters[i], module), block);
-                pending += block.Count * sizeof(float);
+                pending += (long)block.Count * sizeof(float);
             }
 
             if (pending < CoreShardBytes && i < adapters.Count - 1)
@@ -136,9 +136,9 @@ internal sealed class BundleWriter : IDisposable
         return ([.. files], fileOfAdapter);
     }
 
-    private Block Spill(float[] values, int columns, int rows)
+    private Block Spill(float[] values, params long[] shape)
     {
-        var block = new Block(_spill.Position, rows, columns);
+        var block = new Block(_spill.Position, values.Length, shape);
         _spill.Write(MemoryMarshal.AsBytes(values.AsSpan()));
         return block;
     }
@@ -155,7 +155,7 @@ internal sealed class BundleWriter : IDisposable
             read += count;
         }
 
-        writer.Add(name, values, [block.Rows, block.Columns], StorageType(values));
+        writer.Add(name, values, block.Shape, StorageType(values));
     }
 
     /// <summary>A core whose restored norm leaves the range of F16 is stored as F32 (spec/joint-diagonalization.md §9).</summary>
@@ -171,9 +171,6 @@ internal sealed class BundleWriter : IDisposable
         return new BundleFile(name, Convert.ToHexStringLower(SHA256.HashData(stream)));
     }
 
-    /// <summary>A row-major float32 matrix in the spill file.</summary>
-    private readonly record struct Block(long Offset, int Rows, int Columns)
-    {
-        internal long Count => (long)Rows * Columns;
-    }
+    /// <summary>A row-major float32 tensor in the spill file.</summary>
+    private readonly record struct Block(long Offset, int Count, long[] Shape);
 }

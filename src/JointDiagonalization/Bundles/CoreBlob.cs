@@ -4,15 +4,26 @@ using Eigengate.Safetensors;
 namespace Eigengate.JointDiagonalization.Bundles;
 
 /// <summary>One core in serving form, y += U Σ Vᵀ x: row-major [r_U, r_V], norm folded in.</summary>
-public sealed record CoreMatrix(float[] Values, int RankU, int RankV);
+public sealed record CoreMatrix(float[] Values, int RankU, int RankV)
+{
+    /// <summary>The square core that a stored diagonal [r] stands for, so that serving knows one form only.</summary>
+    internal static CoreMatrix FromDiagonal(float[] diagonal)
+    {
+        int rank = diagonal.Length;
+        float[] values = new float[rank * rank];
+        for (int j = 0; j < rank; j++)
+            values[(j * rank) + j] = diagonal[j];
+        return new CoreMatrix(values, rank, rank);
+    }
+}
 
 /// <summary>
 /// Everything a compute node needs to serve one adapter on a resident basis, in one self-contained safetensors container:
-/// tensors <c>&lt;module&gt;</c> [r_U, r_V] and metadata adapter, cluster, generation, digest (docs/bundle-format.md).
+/// tensors <c>&lt;module&gt;</c> [r_U, r_V], or [r] for a diagonal core, and metadata adapter, cluster, generation, digest (docs/bundle-format.md).
 /// </summary>
 public sealed record CoreBlob(string Adapter, int Cluster, string Generation, string Digest, IReadOnlyDictionary<string, CoreMatrix> Cores)
 {
-    /// <exception cref="BundleFormatException">Not a core blob: truncated, metadata missing, or a tensor that is no finite matrix.</exception>
+    /// <exception cref="BundleFormatException">Not a core blob: truncated, metadata missing, or a tensor that is no finite matrix or diagonal.</exception>
     public static CoreBlob Parse(ReadOnlyMemory<byte> bytes)
     {
         const string source = "core blob";
@@ -63,12 +74,12 @@ public sealed record CoreBlob(string Adapter, int Cluster, string Generation, st
 
     internal static CoreMatrix ReadCore(SafetensorsFile file, TensorEntry entry, string adapter)
     {
-        if (entry.Shape.Length != 2)
-            throw new BundleFormatException(file.Source, $"adapter '{adapter}': '{entry.Name}' has {entry.Shape.Length} dimensions; a matrix was expected");
+        if (entry.Shape.Length is not (1 or 2))
+            throw new BundleFormatException(file.Source, $"adapter '{adapter}': '{entry.Name}' has {entry.Shape.Length} dimensions; a matrix or a diagonal was expected");
         float[] values = file.ReadFloat32(entry.Name);
         int bad = Array.FindIndex(values, v => !float.IsFinite(v));
         if (bad >= 0)
             throw new BundleFormatException(file.Source, $"adapter '{adapter}': '{entry.Name}' holds {values[bad]} at {bad}; finite values were expected");
-        return new CoreMatrix(values, checked((int)entry.Shape[0]), checked((int)entry.Shape[1]));
+        return entry.Shape.Length == 1 ? CoreMatrix.FromDiagonal(values) : new CoreMatrix(values, checked((int)entry.Shape[0]), checked((int)entry.Shape[1]));
     }
 }

@@ -13,6 +13,7 @@ internal static class ManifestCheck
 
         Check(manifest.Format == BundleManifest.FormatName, $"format is '{manifest.Format}'; '{BundleManifest.FormatName}' was expected");
         Check(manifest.Version == BundleManifest.FormatVersion, $"version is {manifest.Version}; this reader knows {BundleManifest.FormatVersion}");
+        Check(CompressionMethods.IsKnown(manifest.Method), $"method is '{manifest.Method}', which this reader does not know");
         Check(manifest.Rank.Length == 2, $"rank has {manifest.Rank.Length} entries; [r_U, r_V] was expected");
         string generation = manifest.ComputeGeneration();
         Check(manifest.Generation == generation, $"generation is {manifest.Generation}; the contents give {generation}: the manifest was altered");

@@ -25,7 +25,7 @@ internal static class Gauge
         return TensorMath.LargestEigenvectors((energy + energy.t()) * 0.5, (int)energy.shape[0]).Vectors;
     }
 
-    private static Tensor PositiveColumns(Tensor basis)
+    internal static Tensor PositiveColumns(Tensor basis)
     {
         Tensor largest = basis.abs().argmax(0, keepdim: true);
         return basis * basis.gather(0, largest).sign();

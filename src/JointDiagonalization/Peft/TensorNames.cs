@@ -8,6 +8,12 @@ internal static partial class TensorNames
     private const string ModelPrefix = "base_model.model.";
     private static readonly string[] Wrappers = ["_orig_mod.", "_fsdp_wrapped_module.", "module."];
 
+    /// <summary>The name that PEFT gives A [l, d_in] of a module.</summary>
+    internal static string FactorA(string module) => $"{ModelPrefix}{module}.lora_A.weight";
+
+    /// <summary>The name that PEFT gives B [d_out, l] of a module.</summary>
+    internal static string FactorB(string module) => $"{ModelPrefix}{module}.lora_B.weight";
+
     /// <summary>Module path, 'A' or 'B', and the adapter-name segment that odd exports keep; null when this is no LoRA factor.</summary>
     internal static (string Module, char Side, string? Segment)? ParseFactor(string tensor)
     {

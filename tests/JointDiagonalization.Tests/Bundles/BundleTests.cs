@@ -131,7 +131,7 @@ public sealed class BundleTests : IDisposable
     public void A_core_blob_with_impossible_contents_is_refused()
     {
         Assert.Contains("NaN", Assert.Throws<BundleFormatException>(() => CoreBlob.Parse(Blob([1, float.NaN], [1, 2]))).Message, StringComparison.Ordinal);
-        Assert.Contains("dimensions", Assert.Throws<BundleFormatException>(() => CoreBlob.Parse(Blob([1, 2], [2]))).Message, StringComparison.Ordinal);
+        Assert.Contains("dimensions", Assert.Throws<BundleFormatException>(() => CoreBlob.Parse(Blob([1, 2], [1, 1, 2]))).Message, StringComparison.Ordinal);
         Assert.Contains("'x'", Assert.Throws<BundleFormatException>(() => CoreBlob.Parse(Blob([1], [1, 1], cluster: "x"))).Message, StringComparison.Ordinal);
     }
 
@@ -211,6 +211,7 @@ public sealed class BundleTests : IDisposable
     {
         { "format", "format is" },
         { "version", "version is 2" },
+        { "method", "method is 'jd-cubic'" },
         { "cluster", "is in cluster 7" },
         { "twice", "listed twice" },
         { "path", "plain file name" },
@@ -228,6 +229,7 @@ public sealed class BundleTests : IDisposable
         {
             "format" => m with { Format = "other" },
             "version" => m with { Version = 2 },
+            "method" => m with { Method = "jd-cubic" },
             "cluster" => m with { Adapters = [m.Adapters[0] with { Cluster = 7 }, .. m.Adapters[1..]] },
             "twice" => m with { Adapters = [m.Adapters[0], .. m.Adapters] },
             "path" => m with { Bases = [m.Bases[0] with { File = "../" + m.Bases[0].File }, .. m.Bases[1..]] },

@@ -166,6 +166,37 @@ internal static class Dense
         return ([.. order.Select(i => a[i, i])], sorted);
     }
 
+    /// <summary>x of S x = b for a symmetric positive definite S, by Gaussian elimination with pivots.</summary>
+    internal static double[] Solve(double[,] s, double[] b)
+    {
+        int n = b.Length;
+        double[,] a = (double[,])s.Clone();
+        double[] x = [.. b];
+        for (int p = 0; p < n; p++)
+        {
+            int best = Enumerable.Range(p, n - p).MaxBy(i => Math.Abs(a[i, p]));
+            for (int j = 0; j < n; j++)
+                (a[p, j], a[best, j]) = (a[best, j], a[p, j]);
+            (x[p], x[best]) = (x[best], x[p]);
+            for (int i = p + 1; i < n; i++)
+            {
+                double factor = a[i, p] / a[p, p];
+                for (int j = p; j < n; j++)
+                    a[i, j] -= factor * a[p, j];
+                x[i] -= factor * x[p];
+            }
+        }
+
+        for (int p = n - 1; p >= 0; p--)
+        {
+            for (int j = p + 1; j < n; j++)
+                x[p] -= a[p, j] * x[j];
+            x[p] /= a[p, p];
+        }
+
+        return x;
+    }
+
     internal static double[,] FirstColumns(double[,] a, int count)
     {
         double[,] result = new double[a.GetLength(0), count];

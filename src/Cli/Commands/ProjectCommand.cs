@@ -1,0 +1,121 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Placement;
+using Spectre.Console;
+
+namespace Eigengate.Cli.Commands;
+
+/// <summary>How well adapters that were not compressed with a bundle fit on it.</summary>
+internal static class ProjectCommand
+{
+    private const double DefaultThreshold = 0.1;
+
+    private static readonly Option<string> Source = new("--bundle") { Description = "Bundle folder", HelpName = "BUNDLE", Required = true };
+    private static readonly Option<string> Adapter = new("--adapter") { Description = "PEFT adapter folder, or a folder of such", HelpName = "DIR", Required = true };
+
+    private static readonly Option<double> Threshold = new("--threshold")
+    {
+        Description = "Largest mean relative squared error of an adapter that may be served compressed",
+        HelpName = "E",
+        DefaultValueFactory = _ => DefaultThreshold,
+    };
+
+    private static readonly Option<bool> Json = new("--json") { Description = "Machine-readable output" };
+
+    private static readonly JsonSerializerOptions JsonFormat = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
+
+    public static Command Create()
+    {
+        var command = new Command("project", """
+            Places new adapters on a bundle: the best cluster, the error there, and whether to serve them compressed or exactly.
+
+            The bases were not fitted to a newcomer, so its error is higher than it will be once it is compressed with the others.
+            Nothing is written or published.
+            """)
+        {
+            Source, Adapter, Threshold, Json,
+        };
+        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        return command;
+    }
+
+    private static int Run(ParseResult options, CancellationToken cancel)
+    {
+        double threshold = options.GetValue(Threshold);
+        if (threshold is not (>= 0 and <= 1))
+            throw new ArgumentException($"--threshold is {threshold.ToString(CultureInfo.InvariantCulture)}; a number from 0 (lossless) to 1 (nothing kept) was expected");
+        string root = options.GetValue(Adapter)!;
+        IReadOnlyList<string> folders = PeftAdapter.FindFolders(root);
+        if (folders.Count == 0)
+            throw new DirectoryNotFoundException($"no adapter was found in '{root}'");
+
+        using Bundle bundle = Bundle.Open(options.GetValue(Source)!);
+        List<AdapterPlacement> placements = [];
+        bool leftOut = false;
+        foreach (string folder in folders)
+        {
+            try
+            {
+                placements.Add(AdapterPlacer.Place(bundle, PeftAdapter.Open(folder), cancel));
+            }
+            catch (AdapterFormatException e) when (folders.Count > 1)
+            {
+                leftOut = true;
+                Console.Error.WriteLine($"left out: {e.Adapter}: {e.Problem}");
+            }
+        }
+
+        if (options.GetValue(Json))
+            Console.Out.WriteLine(JsonSerializer.Serialize(new { threshold, adapters = placements.Select(p => Described(p, threshold)) }, JsonFormat));
+        else if (folders.Count == 1)
+            ShowModules(placements[0], threshold);
+        else
+            ShowAll(placements, threshold);
+        return leftOut ? ExitCode.Partial : ExitCode.Success;
+    }
+
+    private static object Described(AdapterPlacement placement, double threshold) => new
+    {
+        id = placement.Adapter,
+        placement.Cluster,
+        placement.RelSqError,
+        verdict = Verdict(placement, threshold),
+        placement.Modules,
+        placement.WithoutBasis,
+    };
+
+    private static void ShowModules(AdapterPlacement placement, double threshold)
+    {
+        var table = new Table { Border = TableBorder.Simple };
+        table.AddColumns(new TableColumn("module"), new TableColumn("error").RightAligned());
+        foreach (var (module, error) in placement.Modules)
+            table.AddRow(Markup.Escape(module), placement.WithoutBasis.Contains(module) ? "no basis" : Percent(error));
+        AnsiConsole.Write(table);
+        Console.Out.WriteLine(
+            $"{placement.Adapter}: mean relative squared error {Percent(placement.RelSqError)} on cluster {placement.Cluster}: {Verdict(placement, threshold)} (threshold {Percent(threshold)})");
+    }
+
+    private static void ShowAll(List<AdapterPlacement> placements, double threshold)
+    {
+        var table = new Table { Border = TableBorder.Simple };
+        table.AddColumns(new TableColumn("adapter"), new TableColumn("cluster").RightAligned(), new TableColumn("error").RightAligned(), new TableColumn("verdict"));
+        foreach (AdapterPlacement placement in placements)
+        {
+            table.AddRow(
+                Markup.Escape(placement.Adapter),
+                placement.Cluster.ToString(CultureInfo.InvariantCulture),
+                Percent(placement.RelSqError),
+                Verdict(placement, threshold));
+        }
+
+        AnsiConsole.Write(table);
+        Console.Out.WriteLine($"{placements.Count(p => p.IsWithin(threshold))} of {placements.Count} within {Percent(threshold)}");
+    }
+
+    private static string Verdict(AdapterPlacement placement, double threshold) => placement.IsWithin(threshold) ? "compressed" : "exact";
+
+    private static string Percent(double share) => share.ToString("P2", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,84 @@
+using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Peft;
+
+namespace Eigengate.JointDiagonalization.Placement;
+
+/// <summary>
+/// Tries a new adapter on the bases of a bundle, which were not fitted to it, so that its errors are honest where those
+/// of members are optimistic (spec/joint-diagonalization.md §5 "Registering a new adapter"). Changes nothing.
+/// </summary>
+public static class AdapterPlacer
+{
+    /// <param name="bundle">A published bundle; its clusters are read one at a time.</param>
+    /// <param name="adapter">An adapter of the same base model.</param>
+    /// <param name="cancellation">Checked between modules.</param>
+    /// <exception cref="AdapterFormatException">A module has another shape than in the bundle, or a weight is not finite.</exception>
+    public static AdapterPlacement Place(Bundle bundle, PeftAdapter adapter, CancellationToken cancellation = default)
+    {
+        RequireSameShapes(bundle.Manifest, adapter);
+        Dictionary<string, CanonicalFactors> products = [];
+        try
+        {
+            foreach (string module in adapter.Modules.Keys)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                products.Add(module, CanonicalFactors.From([(0, adapter.ReadDelta(module))]));
+            }
+
+            AdapterPlacement? best = null;
+            for (int cluster = 0; cluster < bundle.Manifest.Clusters; cluster++)
+            {
+                AdapterPlacement candidate = On(bundle, cluster, adapter.Id, products, cancellation);
+                if (best is null || candidate.RelSqError < best.RelSqError)
+                    best = candidate;
+            }
+
+            return best!;
+        }
+        finally
+        {
+            foreach (CanonicalFactors factors in products.Values)
+                factors.Dispose();
+        }
+    }
+
+    private static AdapterPlacement On(
+        Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
+    {
+        bool diagonal = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+        var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
+        List<string> withoutBasis = [];
+        var basis = bundle.ReadBasis(cluster);
+        try
+        {
+            foreach (var (module, factors) in products)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (factors.Count == 0)
+                    continue;
+                if (basis.TryGetValue(module, out SharedBasis? shared))
+                {
+                    Sigma[] cores = diagonal ? SigmaProjection.ProjectDiagonal(factors, shared) : SigmaProjection.Project(factors, shared);
+                    errors.Add(module, cores[0].RelSqError);
+                    continue;
+                }
+
+                errors.Add(module, 1);
+                withoutBasis.Add(module);
+            }
+        }
+        finally
+        {
+            foreach (SharedBasis shared in basis.Values)
+                shared.Dispose();
+        }
+
+        return new AdapterPlacement(adapter, cluster, errors.Count == 0 ? 0 : errors.Values.Average(), errors, withoutBasis);
+    }
+
+    private static void RequireSameShapes(BundleManifest manifest, PeftAdapter adapter)
+    {
+        var shapes = manifest.Modules.ToDictionary(m => m.Path, m => new ModuleShape(m.DOut, m.DIn));
+        BaseShapes.Check(adapter.Id, adapter.Modules.Values.Where(m => shapes.ContainsKey(m.Path)), shapes, "the bundle has");
+    }
+}

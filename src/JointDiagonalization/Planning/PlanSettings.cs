@@ -1,0 +1,36 @@
+using Eigengate.Safetensors;
+
+namespace Eigengate.JointDiagonalization.Planning;
+
+/// <summary>How a collection would be compressed, as far as it decides sizes.</summary>
+public sealed record PlanSettings
+{
+    public CompressionMethod Method { get; init; } = CompressionMethod.Full;
+
+    /// <summary>r_U, capped at d_out in each module.</summary>
+    public int RankU { get; init; } = CompressorOptions.DefaultRank;
+
+    /// <summary>r_V, capped at d_in in each module.</summary>
+    public int RankV { get; init; } = CompressorOptions.DefaultRank;
+
+    public int Clusters { get; init; } = CompressorOptions.DefaultClusters;
+
+    /// <summary>Storage type of bases and cores.</summary>
+    public DType DType { get; init; } = DType.F32;
+
+    /// <summary>Rank l of the adapters to compress.</summary>
+    public int LoraRank { get; init; } = 16;
+
+    /// <summary>Storage type of the adapters to compress.</summary>
+    public DType LoraDType { get; init; } = DType.F32;
+
+    internal void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankU);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LoraRank);
+        if (Method == CompressionMethod.Diagonal && RankU != RankV)
+            throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
+    }
+}
