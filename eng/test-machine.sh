@@ -29,4 +29,6 @@ if ! docker info >/dev/null 2>&1; then
 fi
 
 "$root/eng/base-images.sh"
-(cd "$root/tests/integration/npm-client" && npm ci --no-audit --no-fund --silent)
+for folder in tests/integration/npm-client tests/ChatTemplates.Tests/oracle; do
+  (cd "$root/$folder" && npm ci --no-audit --no-fund --silent)
+done

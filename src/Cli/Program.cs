@@ -5,7 +5,7 @@ using Eigengate.Cli.Commands;
 var root = new RootCommand("""
     Serves thousands of LoRA adapters of one base model at nearly the speed of serving one.
 
-    Start here:   eigengate serve        the demo: one process, an OpenAI-compatible URL, 48 adapters
+    Start here:   eigengate serve        the demo: one process, an OpenAI-compatible URL, 54 adapters
     Your own:     eigengate compress --adapters DIR --out BUNDLE --model DIR
                   eigengate serve --model DIR --bundle BUNDLE
     """)

@@ -101,7 +101,7 @@ public sealed class NodeHost : IAsyncDisposable
         services.AddSingleton<NodeActivity>();
         services.AddSingleton(new AdapterCatalog(resources.Model, resources.Follower, resources.Record));
         services.AddSingleton(new AdapterLoader(resources.Index, resources.Loop.Engine, options.AdapterLoadTimeout));
-        services.AddSingleton<CompletionsEndpoint>();
+        services.AddSingleton<GenerationHandler>();
         services.AddHostedService<NodeHeartbeat>();
     }
 
@@ -110,6 +110,7 @@ public sealed class NodeHost : IAsyncDisposable
         app.UseRequestIds();
         app.UseErrorResponses(app.Services.GetRequiredService<ILogger<NodeHost>>());
         app.MapCompletions();
+        app.MapChat();
         app.MapModels();
         app.MapTokenize();
         app.MapDetokenize();

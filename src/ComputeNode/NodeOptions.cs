@@ -7,7 +7,10 @@ namespace Eigengate.ComputeNode;
 /// <summary>Everything a compute node is told at start. Checked by <see cref="NodeHost"/> before anything is announced.</summary>
 public sealed record NodeOptions
 {
-    /// <summary>Folder of the base model: config.json, safetensors, tokenizer.</summary>
+    /// <summary>
+    /// Folder of the base model: config.json, safetensors, tokenizer, and the chat template if it has one. A template that
+    /// cannot be parsed stops the start; a chat_template.jinja put beside it takes its place.
+    /// </summary>
     public required string ModelDirectory { get; init; }
 
     /// <summary>Folder of the compressed bundle, or null when nothing is served compressed.</summary>

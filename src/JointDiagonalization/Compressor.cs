@@ -51,6 +51,7 @@ public sealed class Compressor
         var baseShapes = _options.BaseModelFolder is { } folder ? BaseShapes.Read(folder) : null;
         AdapterCollection collection = AdapterCollection.Open(folders, baseShapes, _options.Strict, _progress, _cancellation);
 
+        using ComputeThreads threads = ComputeThreads.Use(_options.Threads, collection.Modules.Max(m => Math.Max(m.DOut, m.DIn)));
         using var scope = NewDisposeScope();
         ClusterAssignment assignment = Assign(collection);
         using var writer = new BundleWriter(_options.Output, _options.Overwrite, _options.DType);

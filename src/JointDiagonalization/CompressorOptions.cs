@@ -33,6 +33,12 @@ public sealed record CompressorOptions
     /// <summary>Torch device: "cpu" or "cuda".</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>
+    /// Compute threads; null takes one for small modules, where two threads spend their time waiting for each other, and
+    /// every core otherwise. Equal bytes need equal threads: sums are split among them.
+    /// </summary>
+    public int? Threads { get; init; }
+
     /// <summary>Storage type of bases and cores: F32, BF16 or F16. The fit itself is float32.</summary>
     public DType DType { get; init; } = DType.F32;
 
@@ -56,6 +62,7 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(EffectiveIterations, nameof(Iterations));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
         if (Method == CompressionMethod.Diagonal && RankU != RankV)
             throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))

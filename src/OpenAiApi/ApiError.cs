@@ -50,7 +50,7 @@ public sealed record ApiError(int Status, string Type, string Message, string? P
             response.Headers["retry-after-ms"] = Math.Ceiling(delay.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         }
 
-        await response.WriteAsJsonAsync(Body, ApiJson.Default.ErrorBody, cancellationToken: cancel);
+        await response.WriteAsJsonAsync(Body, ApiJson.Wire.ErrorBody, cancellationToken: cancel);
     }
 }
 

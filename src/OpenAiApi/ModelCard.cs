@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Eigengate.OpenAiApi;
 
 /// <summary>An entry of <c>GET /v1/models</c> (spec/http-api.md §10).</summary>
@@ -39,5 +41,6 @@ public sealed record ModelPermission(string Id, long Created)
 
 public sealed record ModelList(IReadOnlyList<ModelCard> Data)
 {
+    [JsonPropertyOrder(-1)]
     public string Object => "list";
 }

@@ -1,8 +1,7 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using Eigengate.AdapterCache;
-using Testcontainers.Redis;
+using Eigengate.AdapterCache.Tests;
 
 namespace Eigengate.Integration.Tests;
 
@@ -14,7 +13,7 @@ public abstract class DistributedTests
     [Fact]
     public async Task Two_nodes_with_one_cluster_each_serve_a_request_each_behind_one_gateway()
     {
-        await using IndexServer index = await StartIndexAsync();
+        await using IndexServer index = await StartAsync(CreateIndex());
         await using EigengateProcess first = StartNode(index, 0);
         await using EigengateProcess second = StartNode(index, 1);
         await using EigengateProcess gateway = EigengateProcess.Start("gateway", "--redis", index.Address, "--urls", "http://127.0.0.1:0");
@@ -34,7 +33,7 @@ public abstract class DistributedTests
     [Fact]
     public async Task A_cluster_whose_only_node_left_answers_503_and_the_other_cluster_goes_on()
     {
-        await using IndexServer index = await StartIndexAsync();
+        await using IndexServer index = await StartAsync(CreateIndex());
         await using EigengateProcess first = StartNode(index, 0);
         EigengateProcess second = StartNode(index, 1);
         await using EigengateProcess gateway = EigengateProcess.Start("gateway", "--redis", index.Address, "--urls", "http://127.0.0.1:0");
@@ -59,7 +58,14 @@ public abstract class DistributedTests
         Assert.Equal(HttpStatusCode.OK, (await AskAsync(http, AdapterOfCluster(0), "planet ->")).StatusCode);
     }
 
-    private protected abstract Task<IndexServer> StartIndexAsync();
+    private protected abstract IndexServer CreateIndex();
+
+    private static async Task<IndexServer> StartAsync(IndexServer index)
+    {
+        await index.InitializeAsync();
+        Assert.SkipWhen(index.SkipReason is not null, index.SkipReason ?? "");
+        return index;
+    }
 
     private static EigengateProcess StartNode(IndexServer index, int cluster) => EigengateProcess.Start(
         "node", "--model", Repository.DemoBase, "--bundle", Repository.DemoBundle, "--cluster", cluster.ToString(), "--redis", index.Address, "--urls", "http://127.0.0.1:0");
@@ -87,27 +93,14 @@ public abstract class DistributedTests
             await Task.Delay(100, limit.Token);
         }
     }
-
-    private protected sealed record IndexServer(string Address, IAsyncDisposable Owner) : IAsyncDisposable
-    {
-        public ValueTask DisposeAsync() => Owner.DisposeAsync();
-    }
 }
 
 public class DistributedOverEmbeddedGarnetTests : DistributedTests
 {
-    private protected override async Task<IndexServer> StartIndexAsync()
-    {
-        EmbeddedGarnet garnet = await EmbeddedGarnet.StartAsync(cancel: TestContext.Current.CancellationToken);
-        return new IndexServer(garnet.Address, garnet);
-    }
+    private protected override IndexServer CreateIndex() => new EmbeddedGarnetServer();
 }
 
 public class DistributedOverRedisContainerTests : DistributedTests
 {
-    private protected override async Task<IndexServer> StartIndexAsync()
-    {
-        RedisContainer container = await RedisInContainer.StartAsync();
-        return new IndexServer($"{container.Hostname}:{container.GetMappedPublicPort(6379)}", container);
-    }
+    private protected override IndexServer CreateIndex() => new RedisContainerServer();
 }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Eigengate.Integration.Tests;
 
 public class NpmClientTests(DemoServer demo)
@@ -11,17 +9,9 @@ public class NpmClientTests(DemoServer demo)
         Assert.SkipUnless(Directory.Exists(Path.Combine(folder, "node_modules", "openai")), "the npm package 'openai' is not installed: run `npm ci` in tests/integration/npm-client");
 
         DemoTask task = demo.Tasks.Tasks.First(t => t.Id == "reverse");
-        var info = new ProcessStartInfo("node", ["client.mjs", new Uri(demo.Gateway, "/v1").ToString(), demo.BaseModel, task.Id, task.Items[0].Prompt, task.Items[0].Answer])
-        {
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using Process node = Process.Start(info)!;
-        string output = await node.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        string errors = await node.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await node.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.True(node.ExitCode == 0, output + errors);
+        (int exitCode, string output) = await Command.RunAsync(
+            "node", ["client.mjs", new Uri(demo.Gateway, "/v1").ToString(), demo.BaseModel, task.Id, task.Items[0].Prompt, task.Items[0].Answer], folder);
+        Assert.True(exitCode == 0, output);
         Assert.Contains("ok - ", output, StringComparison.Ordinal);
     }
 }

@@ -43,6 +43,7 @@ internal static class CompressCommand
     private static readonly Option<string> Device = new Option<string>("--device") { Description = "Where to compute", DefaultValueFactory = _ => "cpu" }
         .AcceptOnlyFromAmong("cpu", "cuda");
 
+    private static readonly Option<int?> Threads = new("--threads") { Description = "Compute threads; by default one for small modules, else all cores. Equal bytes need equal threads", HelpName = "N" };
     private static readonly Option<bool> Strict = new("--strict") { Description = "Refuse the whole run when one adapter cannot be used" };
     private static readonly Option<bool> Overwrite = new("--overwrite") { Description = "Replace the bundle in --out" };
 
@@ -55,7 +56,7 @@ internal static class CompressCommand
             used is left out and named, and the exit code is 2.
             """)
         {
-            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
         };
         command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
         return command;
@@ -79,6 +80,7 @@ internal static class CompressCommand
             Iterations = options.GetValue(Iterations),
             DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },
             Device = options.GetValue(Device)!,
+            Threads = options.GetValue(Threads),
             Strict = options.GetValue(Strict),
             Overwrite = options.GetValue(Overwrite),
             BaseModelFolder = options.GetValue(Model),

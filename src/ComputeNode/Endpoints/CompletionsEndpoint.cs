@@ -1,83 +1,21 @@
-using System.Text.Json;
-using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
-using Eigengate.ComputeNode.Hosting;
 using Eigengate.ComputeNode.Requests;
 using Eigengate.ComputeNode.Responses;
-using Eigengate.Inference;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Eigengate.ComputeNode.Endpoints;
 
-/// <summary><c>POST /v1/completions</c> (spec/http-api.md §5): parse, resolve the model, encode, generate, answer.</summary>
-internal sealed class CompletionsEndpoint(
-    ServedModel model,
-    AdapterCatalog catalog,
-    AdapterLoader loader,
-    NodeResources resources,
-    NodeActivity activity,
-    RequestLimits limits,
-    TimeProvider time,
-    ILogger<CompletionsEndpoint> logger)
+/// <summary><c>POST /v1/completions</c> (spec/http-api.md §5).</summary>
+internal static class CompletionsEndpoint
 {
-    private readonly EngineLoop _loop = resources.Loop;
-
-    public async Task HandleAsync(HttpContext context)
+    public static void MapCompletions(this IEndpointRouteBuilder routes)
     {
-        using IDisposable visit = activity.Enter();
-        long started = time.GetTimestamp();
-        CancellationToken cancel = context.RequestAborted;
-
-        CompletionRequest request = await ReadAsync(context, cancel);
-        PinnedAdapter? adapter = await catalog.ResolveAsync(context.Request.Headers, request.Model, cancel);
-        CompletionPlan plan = CompletionPlan.Create(request, model, _loop.Engine.Options.MaxWaiting);
-        string servedAs = adapter?.Id ?? ServedName(request);
-        var answer = new CompletionAnswer(plan, model.Tokenizer, $"cmpl-{context.TraceIdentifier}", servedAs, time.GetUtcNow().ToUnixTimeSeconds());
-        string outcome = "failed";
-        TimeSpan? firstEvent = null;
-        try
-        {
-            using AdapterLeases? leases = adapter is null ? null : await AdapterLeases.AcquireAsync(loader, adapter, plan.Sequences, cancel);
-            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, leases?.Leases);
-            await using SequenceGroup group = await SequenceGroup.StartAsync(sequences, _loop.GenerateAsync, activity.Ending, cancel);
-            firstEvent = time.GetElapsedTime(started);
-            if (request.Stream)
-                await answer.StreamAsync(group, context, logger, cancel);
-            else
-                await answer.RespondAsync(group, context.Response, cancel);
-            outcome = answer.Outcome;
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            outcome = "cancelled by the client";
-            throw;
-        }
-        finally
-        {
-            logger.LogInformation(
-                "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
-                context.TraceIdentifier, servedAs, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
-                firstEvent?.TotalMilliseconds, time.GetElapsedTime(started).TotalMilliseconds);
-        }
+        var handler = routes.ServiceProvider.GetRequiredService<GenerationHandler>();
+        var model = routes.ServiceProvider.GetRequiredService<ServedModel>();
+        routes.MapPost("/v1/completions", (RequestDelegate)(context => handler.HandleAsync(
+            context, CompletionRequest.Read, (plan, header) => new CompletionFormat(plan, header, model.Tokenizer))));
     }
-
-    private async Task<CompletionRequest> ReadAsync(HttpContext context, CancellationToken cancel)
-    {
-        using JsonDocument body = await RequestBody.ReadAsync(context.Request, cancel);
-        CompletionRequest request = CompletionRequest.Read(body.RootElement, limits);
-        RequestId.Adopt(context, request.RequestId);
-        return request;
-    }
-
-    private string ServedName(CompletionRequest request) => string.IsNullOrEmpty(request.Model) ? model.Name : request.Model;
-}
-
-internal static class CompletionsRoute
-{
-    public static void MapCompletions(this IEndpointRouteBuilder routes) =>
-        routes.MapPost("/v1/completions", (RequestDelegate)routes.ServiceProvider.GetRequiredService<CompletionsEndpoint>().HandleAsync);
 }

@@ -13,6 +13,6 @@ internal static class LoadEndpoint
     public static void MapLoad(this IEndpointRouteBuilder routes) => routes.MapGet("/load", (RequestDelegate)(context =>
     {
         int inFlight = context.RequestServices.GetRequiredService<NodeActivity>().InFlight;
-        return context.Response.WriteAsJsonAsync(new LoadDocument(inFlight), ApiJson.Default.LoadDocument, cancellationToken: context.RequestAborted);
+        return context.Response.WriteAsJsonAsync(new LoadDocument(inFlight), ApiJson.Wire.LoadDocument, cancellationToken: context.RequestAborted);
     }));
 }

@@ -20,13 +20,13 @@ internal static class ModelsEndpoint
     private static Task ListAsync(HttpContext context)
     {
         var list = new ModelList([.. context.RequestServices.GetRequiredService<AdapterCatalog>().List()]);
-        return context.Response.WriteAsJsonAsync(list, ApiJson.Default.ModelList, cancellationToken: context.RequestAborted);
+        return context.Response.WriteAsJsonAsync(list, ApiJson.Wire.ModelList, cancellationToken: context.RequestAborted);
     }
 
     private static async Task GetAsync(HttpContext context)
     {
         string id = context.Request.RouteValues["id"] as string ?? "";
         ModelCard card = await context.RequestServices.GetRequiredService<AdapterCatalog>().GetAsync(id, context.RequestAborted);
-        await context.Response.WriteAsJsonAsync(card, ApiJson.Default.ModelCard, cancellationToken: context.RequestAborted);
+        await context.Response.WriteAsJsonAsync(card, ApiJson.Wire.ModelCard, cancellationToken: context.RequestAborted);
     }
 }

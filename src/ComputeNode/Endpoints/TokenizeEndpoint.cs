@@ -11,7 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Eigengate.ComputeNode.Endpoints;
 
-/// <summary><c>POST /tokenize</c>, text form (spec/http-api.md §12.1). There is no length limit.</summary>
+/// <summary><c>POST /tokenize</c>, of a text or of a conversation (spec/http-api.md §12.1). There is no length limit.</summary>
 internal static class TokenizeEndpoint
 {
     public static void MapTokenize(this IEndpointRouteBuilder routes)
@@ -24,15 +24,17 @@ internal static class TokenizeEndpoint
     {
         using JsonDocument document = await RequestBody.ReadAsync(context.Request, context.RequestAborted);
         var body = new JsonFields(document.RootElement);
-        if (body.Has("messages"))
-            throw new ApiException(ApiError.BadRequest("This server does not offer chat templates yet; send 'prompt'.", "messages"));
-        string prompt = body.Text("prompt") ?? throw new ApiException(ApiError.Schema("prompt: expected a string, got nothing.", "prompt"));
-        bool addSpecialTokens = body.Flag("add_special_tokens") ?? true;
+        ChatPrompt? chat = body.Has("messages") ? ChatPrompt.Read(body) : null;
+        string? prompt = body.Text("prompt");
+        if (chat is null && prompt is null)
+            throw new ApiException(ApiError.Schema("prompt: expected a string, got nothing.", "prompt"));
+        // Templates write the begin token themselves.
+        bool addSpecialTokens = body.Flag("add_special_tokens") ?? chat is null;
         bool returnTokens = body.Flag("return_token_strs") ?? false;
         await context.RequestServices.GetRequiredService<AdapterCatalog>().ResolveAsync(context.Request.Headers, body.Text("model"), context.RequestAborted);
 
         ServedModel model = context.RequestServices.GetRequiredService<ServedModel>();
-        int[] ids = model.Tokenizer.Encode(prompt, addSpecialTokens);
+        int[] ids = model.Tokenizer.Encode(chat is null ? prompt! : model.Render(chat, context.RequestAborted), addSpecialTokens);
         var response = new TokenizeResponse(ids.Length, model.MaxModelLength, ids, returnTokens ? [.. ids.Select(model.Tokenizer.TokenText)] : null);
         await context.Response.WriteAsJsonAsync(response, NodeJson.Wire.TokenizeResponse, cancellationToken: context.RequestAborted);
     }

@@ -11,5 +11,5 @@ internal static class VersionEndpoint
     private static readonly VersionDocument Version = new(typeof(VersionEndpoint).Assembly.GetName().Version!.ToString(3));
 
     public static void MapVersion(this IEndpointRouteBuilder routes) => routes.MapGet("/version", (RequestDelegate)(context =>
-        context.Response.WriteAsJsonAsync(Version, ApiJson.Default.VersionDocument, cancellationToken: context.RequestAborted)));
+        context.Response.WriteAsJsonAsync(Version, ApiJson.Wire.VersionDocument, cancellationToken: context.RequestAborted)));
 }

@@ -7,42 +7,46 @@ namespace Eigengate.ComputeNode.Generation;
 /// <summary>A prompt as the engine takes it, and as <c>echo</c> shows it.</summary>
 /// <param name="TokenIds">At least one; with the requested output inside the context.</param>
 /// <param name="Text">The client's own text, or the decoding of its ids with special tokens kept.</param>
-internal sealed record EncodedPrompt(IReadOnlyList<int> TokenIds, string Text)
+/// <param name="MaxTokens">Tokens to generate at most: what was asked for, else what the context leaves.</param>
+internal sealed record EncodedPrompt(IReadOnlyList<int> TokenIds, string Text, int MaxTokens)
 {
     /// <exception cref="ApiException">Out of vocabulary, empty, or too long for the context (spec/http-api.md §5.2).</exception>
-    public static EncodedPrompt Encode(PromptInput prompt, CompletionRequest request, ServedModel model)
+    public static EncodedPrompt Encode(PromptInput prompt, GenerationFields fields, ServedModel model)
     {
         int[] ids = prompt.Text is { } text
-            ? model.Tokenizer.Encode(text, request.AddSpecialTokens)
+            ? model.Tokenizer.Encode(text, fields.AddSpecialTokens)
             : [.. prompt.TokenIds!.Select(id => InVocabulary(id, model))];
-        int[] kept = Truncate(ids, request, model);
+        int[] kept = Truncate(ids, fields, model);
         if (kept.Length == 0)
             throw PromptInput.Missing();
-        RequireFits(kept.Length, request.MaxTokens, model.MaxModelLength);
+        int maxTokens = Fit(kept.Length, fields, model.MaxModelLength);
+        if (fields.Sampling.MinTokens > maxTokens)
+            throw new ApiException(ApiError.BadRequest($"min_tokens must not exceed {fields.MaxTokensField} ({maxTokens}), got {fields.Sampling.MinTokens}.", "min_tokens"));
         // Cut text has no exact source any more: what is left is what its tokens say.
         string shown = prompt.Text is not null && kept.Length == ids.Length ? prompt.Text : model.Tokenizer.Decode(kept, skipSpecialTokens: false);
-        return new EncodedPrompt(kept, shown);
+        return new EncodedPrompt(kept, shown, maxTokens);
     }
 
-    private static int[] Truncate(int[] ids, CompletionRequest request, ServedModel model)
+    private static int[] Truncate(int[] ids, GenerationFields fields, ServedModel model)
     {
-        if (request.TruncatePromptTokens is not { } limit)
+        if (fields.TruncatePromptTokens is not { } limit)
             return ids;
         long most = limit == -1 ? model.MaxModelLength : limit;
         if (ids.Length <= most)
             return ids;
-        return request.TruncationSide == TruncationSide.Left ? ids[^(int)most..] : ids[..(int)most];
+        return fields.TruncationSide == TruncationSide.Left ? ids[^(int)most..] : ids[..(int)most];
     }
 
     private static int InVocabulary(long id, ServedModel model) => id >= 0 && id < model.VocabularySize ? (int)id
         : throw new ApiException(ApiError.BadRequest($"Token id {id} is out of vocabulary; ids are 0 to {model.VocabularySize - 1}.", "prompt"));
 
     // Clients match on "maximum context length is N tokens".
-    private static void RequireFits(int promptTokens, long maxTokens, int context)
+    private static int Fit(int promptTokens, GenerationFields fields, int context)
     {
-        string? param = maxTokens > context ? "max_tokens" : promptTokens + maxTokens > context ? "input_tokens" : null;
+        long maxTokens = fields.MaxTokens ?? Math.Max(1, context - promptTokens);
+        string? param = maxTokens > context ? fields.MaxTokensField : promptTokens + maxTokens > context ? "input_tokens" : null;
         if (param is null)
-            return;
+            return (int)maxTokens;
         throw new ApiException(ApiError.BadRequest(
             string.Create(
                 CultureInfo.InvariantCulture,

@@ -10,9 +10,9 @@ internal static class SamplingBuilder
     private const double GreedyBelow = 1e-5;
     private const double LowestSampledTemperature = 0.01;
 
-    /// <summary>Parameters of the first sample; further ones differ only in their seed (<see cref="ForSample"/>).</summary>
+    /// <summary>Parameters of the first sample but for MaxTokens; further samples differ only in their seed (<see cref="ForSample"/>).</summary>
     /// <exception cref="ApiException">Token ids out of vocabulary, or n > 1 with greedy sampling.</exception>
-    public static SamplingParams Build(CompletionRequest request, ServedModel model)
+    public static SamplingParams Build(GenerationFields request, ServedModel model)
     {
         SamplingFields fields = request.Sampling;
         double temperature = fields.Temperature ?? model.Defaults.Temperature;
@@ -24,8 +24,9 @@ internal static class SamplingBuilder
         int? promptLogprobs = PromptLogprobs(request, model);
         return new SamplingParams
         {
-            MaxTokens = (int)request.MaxTokens,
-            MinTokens = (int)fields.MinTokens,
+            // Each prompt leaves room of its own in the context.
+            MaxTokens = 0,
+            MinTokens = (int)Math.Min(fields.MinTokens, model.MaxModelLength),
             Temperature = (float)temperature,
             TopP = (float)(fields.TopP ?? model.Defaults.TopP),
             TopK = (int)Math.Clamp(fields.TopK ?? model.Defaults.TopK, 0, model.VocabularySize),
@@ -45,7 +46,7 @@ internal static class SamplingBuilder
             IgnoreEos = fields.IgnoreEos,
             SkipSpecialTokens = fields.SkipSpecialTokens,
             Logprobs = request.Logprobs,
-            PromptLogprobs = request is { Echo: true, Logprobs: { } echoed } ? Math.Max(echoed, promptLogprobs ?? 0) : promptLogprobs,
+            PromptLogprobs = request is { ScorePrompt: true, Logprobs: { } echoed } ? Math.Max(echoed, promptLogprobs ?? 0) : promptLogprobs,
         };
     }
 
@@ -53,7 +54,7 @@ internal static class SamplingBuilder
     public static SamplingParams ForSample(SamplingParams first, int sample) =>
         first.Seed is { } seed && sample > 0 ? first with { Seed = unchecked(seed + sample) } : first;
 
-    private static int? PromptLogprobs(CompletionRequest request, ServedModel model) => request.PromptLogprobs is not -1 ? request.PromptLogprobs
+    private static int? PromptLogprobs(GenerationFields request, ServedModel model) => request.PromptLogprobs is not -1 ? request.PromptLogprobs
         : throw new ApiException(ApiError.BadRequest($"prompt_logprobs: -1 asks for all {model.VocabularySize} tokens, more than this server reports.", "prompt_logprobs"));
 
     private static long[] Known(IEnumerable<long> ids, string field, ServedModel model)

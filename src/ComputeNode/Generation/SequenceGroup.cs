@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using System.Threading.Channels;
 using Eigengate.Inference;
 
@@ -56,7 +58,7 @@ internal sealed class SequenceGroup : IAsyncDisposable
     }
 
     /// <summary>All events until every sequence has finished; the failure of one sequence fails the whole.</summary>
-    public async IAsyncEnumerable<(int Index, GenerationEvent Event)> ReadAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    public async IAsyncEnumerable<(int Index, GenerationEvent Event)> ReadAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         await foreach (var next in _events.Reader.ReadAllAsync(cancel))
             yield return next;
@@ -74,15 +76,21 @@ internal sealed class SequenceGroup : IAsyncDisposable
     /// <summary>Passes one sequence's events on. Never throws: the reader of the group does.</summary>
     private async Task PumpAsync(int index, GenerationRequest request, Func<GenerationRequest, CancellationToken, IAsyncEnumerable<GenerationEvent>> generate)
     {
+        bool finished = false;
         try
         {
             _cancel.Token.ThrowIfCancellationRequested();
             await foreach (GenerationEvent next in generate(request, _cancel.Token))
+            {
                 _events.Writer.TryWrite((index, next));
+                finished |= next is GenerationFinished;
+            }
         }
         catch (OperationCanceledException) when (_ending.IsCancellationRequested)
         {
-            _events.Writer.TryWrite((index, new GenerationFinished("", FinishReason.Abort)));
+            // The engine may have reported the end itself before it noticed the cancellation.
+            if (!finished)
+                _events.Writer.TryWrite((index, new GenerationFinished("", FinishReason.Abort)));
         }
         catch (Exception e)
         {
@@ -97,6 +105,6 @@ internal sealed class SequenceGroup : IAsyncDisposable
     private void ThrowIfFailed()
     {
         if (Volatile.Read(ref _failure) is { } failure)
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            ExceptionDispatchInfo.Throw(failure);
     }
 }

@@ -1,5 +1,6 @@
 using Eigengate.ComputeNode.Requests;
 using Eigengate.Inference.Tokenization;
+using Eigengate.OpenAiApi;
 
 namespace Eigengate.ComputeNode.Generation;
 
@@ -21,4 +22,12 @@ internal sealed record ServedModel(
     GenerationDefaults Defaults)
 {
     public string Name => Names[0];
+
+    /// <summary>Null when the model came without a chat template.</summary>
+    public ChatPrompts? Chat { get; init; }
+
+    /// <summary>The text of a conversation, as the model was trained to read it.</summary>
+    /// <exception cref="ApiException">There is no template, or it cannot render these messages.</exception>
+    public string Render(ChatPrompt prompt, CancellationToken cancel) => Chat?.Render(prompt, cancel) ?? throw new ApiException(ApiError.BadRequest(
+        $"The model `{Name}` has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json); only /v1/completions can be used.", "messages"));
 }

@@ -26,7 +26,11 @@ internal static class ErrorResponses
         }
         catch (Exception e) when (!context.Response.HasStarted)
         {
-            await ErrorOf(e, context, logger).WriteAsync(context.Response, context.RequestAborted);
+            ApiError error = ErrorOf(e, context, logger);
+            // Not the message: it may quote the prompt.
+            logger.LogInformation(
+                "Request {RequestId}: {Path} answered {Status} {Type}, field {Param}", context.TraceIdentifier, context.Request.Path, error.Status, error.Type, error.Param ?? "none");
+            await error.WriteAsync(context.Response, context.RequestAborted);
         }
     });
 
@@ -66,6 +70,6 @@ internal static class ErrorResponses
         }
 
         Task WriteAsync(ApiError error, string detail) => context.Response.WriteAsJsonAsync(
-            new UnmatchedBody(error.Body.Error, detail), ApiJson.Default.UnmatchedBody, cancellationToken: context.RequestAborted);
+            new UnmatchedBody(error.Body.Error, detail), ApiJson.Wire.UnmatchedBody, cancellationToken: context.RequestAborted);
     }
 }

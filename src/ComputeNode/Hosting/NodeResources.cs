@@ -1,4 +1,5 @@
 using Eigengate.AdapterCache;
+using Eigengate.ChatTemplates;
 using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.ComputeNode.Requests;
@@ -82,6 +83,7 @@ internal sealed class NodeResources : IAsyncDisposable
             // Cheap checks first: a wrong bundle folder should not cost the loading of a large model.
             bundle = options.BundleDirectory is { } folder ? Bundle.Open(folder) : null;
             int[] clusters = ClustersOf(options, bundle);
+            ChatPrompts? chat = ChatPrompts.Load(options.ModelDirectory);
             engine = Engine.Load(options.ModelDirectory, options.Engine);
             foreach (int cluster in clusters)
                 AddCluster(engine, bundle!, cluster);
@@ -92,15 +94,18 @@ internal sealed class NodeResources : IAsyncDisposable
                 engine.Tokenizer,
                 engine.Config.VocabularySize,
                 engine.MaxModelLength,
-                GenerationDefaults.Load(options.ModelDirectory));
-            logger.LogInformation("Model {Model} loaded: context {MaxModelLength} tokens, {Clusters} adapter clusters", model.Name, model.MaxModelLength, clusters.Length);
+                GenerationDefaults.Load(options.ModelDirectory))
+            {
+                Chat = chat,
+            };
+            logger.LogInformation("Model {Model} loaded: context {MaxModelLength} tokens, {Clusters} adapter clusters, {Chat} chat template", model.Name, model.MaxModelLength, clusters.Length, chat is null ? "no" : "with");
             return (engine, bundle, model);
         }
         catch (Exception e)
         {
             engine?.Dispose();
             bundle?.Dispose();
-            if (e is InvalidModelException or TokenizerFormatException or SafetensorsException or IOException or ArgumentException or NotSupportedException or InvalidDataException)
+            if (e is InvalidModelException or ChatTemplateException or TokenizerFormatException or SafetensorsException or IOException or ArgumentException or NotSupportedException or InvalidDataException)
                 throw new NodeStartException(e.Message, e);
             throw;
         }

@@ -1,3 +1,4 @@
+using Eigengate.ComputeNode.Requests;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -23,13 +24,17 @@ internal static class RequestId
         return next(context);
     });
 
-    /// <summary>Takes the body's id unless the client sent the header.</summary>
-    public static void Adopt(HttpContext context, string? fromBody)
+    /// <summary>Takes the body's <c>request_id</c> unless the client sent the header.</summary>
+    /// <exception cref="ApiException">It is no string that a response header can carry.</exception>
+    public static void Adopt(HttpContext context, JsonFields body)
     {
-        if (fromBody is not null && !IsPrintable(context.Request.Headers[RoutingHeaders.RequestId]))
-            context.TraceIdentifier = fromBody;
+        if (body.Text("request_id") is not { } id)
+            return;
+        if (!IsPrintable(id))
+            throw new ApiException(ApiError.BadRequest("request_id must be 1 to 256 printable ASCII characters.", "request_id"));
+        if (!IsPrintable(context.Request.Headers[RoutingHeaders.RequestId]))
+            context.TraceIdentifier = id;
     }
 
-    /// <summary>Whether a response header can carry it.</summary>
-    public static bool IsPrintable(string? id) => id is { Length: > 0 and <= 256 } && id.All(c => c is >= ' ' and <= '~');
+    private static bool IsPrintable(string? id) => id is { Length: > 0 and <= 256 } && id.All(c => c is >= ' ' and <= '~');
 }

@@ -40,6 +40,19 @@ internal sealed class JsonFields(JsonElement json, string path = "")
     public IReadOnlyList<string>? Texts(string name) =>
         Element(name) is { } value ? [.. Items(value, Path(name), "an array of strings").Select((item, i) => TextOf(item, Item(name, i)))] : null;
 
+    /// <summary>The fields of an object, to outlive its document; of equal names the last counts.</summary>
+    public static Dictionary<string, object?> Copy(JsonElement json, params ReadOnlySpan<string> except)
+    {
+        Dictionary<string, object?> copy = [];
+        foreach (JsonProperty field in json.EnumerateObject())
+        {
+            if (!except.Contains(field.Name))
+                copy[field.Name] = field.Value.Clone();
+        }
+
+        return copy;
+    }
+
     /// <summary>Dotted path of a field, as error bodies name it.</summary>
     public string Path(string name) => path.Length == 0 ? name : $"{path}.{name}";
 

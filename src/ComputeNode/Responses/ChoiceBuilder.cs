@@ -14,26 +14,24 @@ namespace Eigengate.ComputeNode.Responses;
 /// </summary>
 internal sealed class ChoiceBuilder
 {
-    private readonly CompletionRequest _request;
+    private readonly GenerationFields _fields;
     private readonly EncodedPrompt _prompt;
     private readonly Tokenizer _tokenizer;
-    private readonly CompletionLogprobsBuilder? _logprobs;
     private readonly StringBuilder _text = new();
+    private List<ScoredToken>? _tokens;
     private List<int> _tokenIds = [];
     private IReadOnlyList<IReadOnlyDictionary<string, PromptLogprob>?>? _promptLogprobs;
     private GenerationFinished? _finished;
     private bool _anyTaken;
 
-    public ChoiceBuilder(int index, CompletionRequest request, EncodedPrompt prompt, Tokenizer tokenizer)
+    public ChoiceBuilder(int index, GenerationPlan plan, Tokenizer tokenizer)
     {
         Index = index;
-        _request = request;
-        _prompt = prompt;
+        _fields = plan.Fields;
+        _prompt = plan.PromptOf(index);
         _tokenizer = tokenizer;
-        _logprobs = request.Logprobs is { } top ? new CompletionLogprobsBuilder(tokenizer, top, request.ReturnTokensAsTokenIds) : null;
-        // With return_token_ids, prompt and output can be told apart only if the text is the output alone.
-        if (request is { Echo: true, ReturnTokenIds: false })
-            _text.Append(prompt.Text);
+        _tokens = NoTokens();
+        _text.Append(plan.Input.EchoOf(_prompt));
     }
 
     public int Index { get; }
@@ -42,63 +40,6 @@ internal sealed class ChoiceBuilder
 
     /// <summary>Generated so far, the token that ends the choice included.</summary>
     public int CompletionTokens { get; private set; }
-
-    /// <summary>Takes the next event. True when a stream should send what there is.</summary>
-    public bool Add(GenerationEvent next)
-    {
-        switch (next)
-        {
-            case PromptScored scored:
-                AddPrompt(scored);
-                return false;
-            case TokenGenerated token:
-                CompletionTokens++;
-                _text.Append(token.Text);
-                if (_request.ReturnTokenIds)
-                    _tokenIds.Add(token.TokenId);
-                _logprobs?.Add(token.TokenId, token.Logprobs);
-                // The finish reason travels with the last token, as clients expect of the last chunk.
-                return CompletionTokens < _request.MaxTokens;
-            case GenerationFinished finished:
-                _text.Append(finished.Text);
-                _finished = finished;
-                return true;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(next), next, "unknown generation event");
-        }
-    }
-
-    /// <summary>Everything since the last chunk.</summary>
-    public CompletionChunkChoice TakeChunk()
-    {
-        var chunk = new CompletionChunkChoice
-        {
-            Index = Index,
-            Text = _text.ToString(),
-            Logprobs = _logprobs?.Take(),
-            FinishReason = FinishReason,
-            StopReason = StopReason,
-            TokenIds = _request.ReturnTokenIds ? _tokenIds : null,
-            PromptTokenIds = _request.ReturnTokenIds && !_anyTaken ? _prompt.TokenIds : null,
-        };
-        _text.Clear();
-        _tokenIds = [];
-        _anyTaken = true;
-        return chunk;
-    }
-
-    /// <summary>The whole choice; nothing may have been taken before.</summary>
-    public CompletionChoice Build() => new()
-    {
-        Index = Index,
-        Text = _text.ToString(),
-        Logprobs = _logprobs?.Take(),
-        FinishReason = FinishReason ?? throw new InvalidOperationException($"choice {Index} is not finished"),
-        StopReason = StopReason,
-        TokenIds = _request.ReturnTokenIds ? _tokenIds : null,
-        PromptTokenIds = _request.ReturnTokenIds ? _prompt.TokenIds : null,
-        PromptLogprobs = _promptLogprobs,
-    };
 
     /// <summary>As on the wire (§7.4); null while the choice grows.</summary>
     public string? FinishReason => _finished?.Reason switch
@@ -111,15 +52,60 @@ internal sealed class ChoiceBuilder
 
     private StopReason? StopReason => _finished is null ? null : Responses.StopReason.Of(_finished.StopTokenId, _finished.StopString);
 
+    /// <summary>Takes the next event. True when a stream should send what there is.</summary>
+    public bool Add(GenerationEvent next)
+    {
+        switch (next)
+        {
+            case PromptScored scored:
+                AddPrompt(scored);
+                return false;
+            case TokenGenerated token:
+                CompletionTokens++;
+                _text.Append(token.Text);
+                if (_fields.ReturnTokenIds)
+                    _tokenIds.Add(token.TokenId);
+                _tokens?.Add(new ScoredToken(token.TokenId, token.Logprobs));
+                // The finish reason travels with the last token, as clients expect of the last chunk.
+                return CompletionTokens < _prompt.MaxTokens;
+            case GenerationFinished finished:
+                _text.Append(finished.Text);
+                _finished = finished;
+                return true;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(next), next, "unknown generation event");
+        }
+    }
+
+    /// <summary>Everything since the last piece.</summary>
+    public ChoicePiece Take()
+    {
+        var piece = new ChoicePiece
+        {
+            Index = Index,
+            Text = _text.ToString(),
+            Tokens = _tokens,
+            FinishReason = FinishReason,
+            StopReason = StopReason,
+            TokenIds = _fields.ReturnTokenIds ? _tokenIds : null,
+            PromptTokenIds = _fields.ReturnTokenIds && !_anyTaken ? _prompt.TokenIds : null,
+            PromptLogprobs = _promptLogprobs,
+        };
+        _text.Clear();
+        _tokens = NoTokens();
+        _tokenIds = [];
+        _promptLogprobs = null;
+        _anyTaken = true;
+        return piece;
+    }
+
+    private List<ScoredToken>? NoTokens() => _fields.Logprobs is null ? null : [];
+
     private void AddPrompt(PromptScored scored)
     {
-        if (_request.Echo && _logprobs is not null)
-        {
-            for (int i = 0; i < scored.Tokens.Count; i++)
-                _logprobs.Add(_prompt.TokenIds[i], scored.Tokens[i]);
-        }
-
-        if (_request.PromptLogprobs is { } top)
+        if (_fields.ScorePrompt)
+            _tokens!.AddRange(scored.Tokens.Select((scores, i) => new ScoredToken(_prompt.TokenIds[i], scores)));
+        if (_fields.PromptLogprobs is { } top)
             _promptLogprobs = [.. scored.Tokens.Select(position => position is null ? null : Candidates(position, top))];
     }
 

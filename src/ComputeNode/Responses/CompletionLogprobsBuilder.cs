@@ -1,4 +1,3 @@
-using System.Globalization;
 using Eigengate.Inference.Sampling;
 using Eigengate.Inference.Tokenization;
 
@@ -13,6 +12,7 @@ namespace Eigengate.ComputeNode.Responses;
 /// <param name="asTokenIds">Write <c>token_id:{id}</c> for the token's text.</param>
 internal sealed class CompletionLogprobsBuilder(Tokenizer tokenizer, int top, bool asTokenIds)
 {
+    private readonly TokenName _names = new(tokenizer, asTokenIds);
     private List<int> _offsets = [];
     private List<float?> _logprobs = [];
     private List<string> _tokens = [];
@@ -23,7 +23,7 @@ internal sealed class CompletionLogprobsBuilder(Tokenizer tokenizer, int top, bo
     /// <param name="scored">Its scores; null where there is no context to score from.</param>
     public void Add(int tokenId, TokenLogprobs? scored)
     {
-        string token = Show(tokenId);
+        string token = _names.Of(tokenId);
         _offsets.Add(_offset);
         _tokens.Add(token);
         _logprobs.Add(scored?.Chosen.Logprob);
@@ -42,19 +42,17 @@ internal sealed class CompletionLogprobsBuilder(Tokenizer tokenizer, int top, bo
     /// <summary>The chosen token first: clients take the first key for it.</summary>
     private OrderedDictionary<string, float> TopOf(TokenLogprobs scored)
     {
-        var entries = new OrderedDictionary<string, float> { [Show(scored.Chosen.TokenId)] = scored.Chosen.Logprob };
+        var entries = new OrderedDictionary<string, float> { [_names.Of(scored.Chosen.TokenId)] = scored.Chosen.Logprob };
         foreach (TokenLogprob candidate in scored.Top.Take(top))
         {
             // Two ids can share a text (fragments of characters); the larger value keeps "chosen == max" true.
-            string token = Show(candidate.TokenId);
+            string token = _names.Of(candidate.TokenId);
             if (!entries.TryGetValue(token, out float present) || candidate.Logprob > present)
                 entries[token] = candidate.Logprob;
         }
 
         return entries;
     }
-
-    private string Show(int tokenId) => asTokenIds ? string.Create(CultureInfo.InvariantCulture, $"token_id:{tokenId}") : tokenizer.TokenText(tokenId);
 
     private static int CodePoints(string text)
     {

@@ -8,6 +8,8 @@ namespace Eigengate.ComputeNode.Responses;
 /// <summary>Serialization of what only nodes answer: snake_case names, null written as null, no escaping beyond need.</summary>
 [JsonSerializable(typeof(CompletionResponse))]
 [JsonSerializable(typeof(CompletionChunk))]
+[JsonSerializable(typeof(ChatResponse))]
+[JsonSerializable(typeof(ChatChunk))]
 [JsonSerializable(typeof(ErrorBody))]
 [JsonSerializable(typeof(TokenizeResponse))]
 [JsonSerializable(typeof(DetokenizeResponse))]

@@ -17,7 +17,7 @@ internal static class ModelsEndpoint
         if (snapshot.Base is { } baseModel)
             cards.Add(Card(baseModel, ownedBy));
         cards.AddRange(snapshot.Adapters.Where(IsServable).Select(adapter => Card(adapter, snapshot.Base, ownedBy)));
-        return context.Response.WriteAsJsonAsync(new ModelList(cards), ApiJson.Default.ModelList, cancellationToken: context.RequestAborted);
+        return context.Response.WriteAsJsonAsync(new ModelList(cards), ApiJson.Wire.ModelList, cancellationToken: context.RequestAborted);
     }
 
     public static async Task GetAsync(HttpContext context)
@@ -30,7 +30,7 @@ internal static class ModelsEndpoint
         var card = snapshot.Base is { } baseModel && baseModel.Name == id ? Card(baseModel, ownedBy)
             : await index.FindAsync(id, context.RequestAborted) is { } adapter && IsServable(adapter) ? Card(adapter, snapshot.Base, ownedBy)
             : throw new ApiException(ApiError.UnknownModel(id));
-        await context.Response.WriteAsJsonAsync(card, ApiJson.Default.ModelCard, cancellationToken: context.RequestAborted);
+        await context.Response.WriteAsJsonAsync(card, ApiJson.Wire.ModelCard, cancellationToken: context.RequestAborted);
     }
 
     private static bool IsServable(AdapterRecord adapter) => adapter.Status == AdapterStatus.Ready;

@@ -27,10 +27,10 @@ internal static class OperationalEndpoints
     }
 
     public static Task VersionAsync(HttpContext context) =>
-        context.Response.WriteAsJsonAsync(Version, ApiJson.Default.VersionDocument, cancellationToken: context.RequestAborted);
+        context.Response.WriteAsJsonAsync(Version, ApiJson.Wire.VersionDocument, cancellationToken: context.RequestAborted);
 
     public static Task LoadAsync(HttpContext context) => context.Response.WriteAsJsonAsync(
-        new LoadDocument(context.RequestServices.GetRequiredService<Admission>().InFlight), ApiJson.Default.LoadDocument, cancellationToken: context.RequestAborted);
+        new LoadDocument(context.RequestServices.GetRequiredService<Admission>().InFlight), ApiJson.Wire.LoadDocument, cancellationToken: context.RequestAborted);
 
     public static async Task OpenApiAsync(HttpContext context)
     {

@@ -30,6 +30,6 @@ internal static class UnmatchedRequest
 
         var detail = error.Status == StatusCodes.Status404NotFound ? "Not Found" : "Method Not Allowed";
         await http.Response.WriteAsJsonAsync(
-            new UnmatchedBody(error.Body.Error, detail), ApiJson.Default.UnmatchedBody, cancellationToken: http.RequestAborted);
+            new UnmatchedBody(error.Body.Error, detail), ApiJson.Wire.UnmatchedBody, cancellationToken: http.RequestAborted);
     }
 }

@@ -10,17 +10,26 @@ internal sealed class RequestId(RequestDelegate next)
 
     public Task InvokeAsync(HttpContext context)
     {
-        var sent = context.Request.Headers[RoutingHeaders.RequestId].ToString();
-        var id = IsPresentable(sent) ? sent : Guid.NewGuid().ToString("N");
-        context.Request.Headers[RoutingHeaders.RequestId] = id;
+        if (!IsPresentable(context.Request.Headers[RoutingHeaders.RequestId].ToString()))
+        {
+            context.Request.Headers[RoutingHeaders.RequestId] = Guid.NewGuid().ToString("N");
+            context.Items[typeof(RequestId)] = true;
+        }
 
         // On start, because a node's answer and a cleared response overwrite what is set now.
         context.Response.OnStarting(() =>
         {
-            context.Response.Headers[RoutingHeaders.RequestId] = id;
+            context.Response.Headers[RoutingHeaders.RequestId] = context.Request.Headers[RoutingHeaders.RequestId];
             return Task.CompletedTask;
         });
         return next(context);
+    }
+
+    /// <summary>Takes the id of the body, unless the client sent a header, which comes first.</summary>
+    public static void Adopt(HttpContext context, string? fromBody)
+    {
+        if (fromBody is not null && IsPresentable(fromBody) && context.Items.ContainsKey(typeof(RequestId)))
+            context.Request.Headers[RoutingHeaders.RequestId] = fromBody;
     }
 
     private static bool IsPresentable(string id) =>

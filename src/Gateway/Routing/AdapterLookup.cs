@@ -1,4 +1,5 @@
 using Eigengate.AdapterCache;
+using Eigengate.Gateway.Front;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -12,7 +13,8 @@ internal sealed class AdapterLookup(RequestDelegate next, GatewayIndex index, IP
     public async Task InvokeAsync(HttpContext context)
     {
         var request = context.Features.GetRequiredFeature<RoutedRequest>();
-        var model = ModelField.Read(request.Body.Span);
+        var (model, requestId) = RoutingFields.Read(request.Body.Span);
+        RequestId.Adopt(context, requestId);
         if (!string.IsNullOrEmpty(model) && model != index.Snapshot.Base?.Name)
             request.Adapter = await ResolveAsync(model, context.RequestAborted);
 

@@ -54,7 +54,7 @@ internal static class EventStreamRelay
     private static async Task EndWithErrorAsync(HttpResponse response, bool betweenEvents, CancellationToken cancel)
     {
         var error = JsonSerializer.Serialize(
-            ApiError.Internal("The node that served this request failed midway.").Body, ApiJson.Default.ErrorBody);
+            ApiError.Internal("The node that served this request failed midway.").Body, ApiJson.Wire.ErrorBody);
         await response.WriteAsync($"{(betweenEvents ? "" : "\n\n")}data: {error}\n\ndata: [DONE]\n\n", cancel);
     }
 }

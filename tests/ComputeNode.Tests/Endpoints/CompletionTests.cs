@@ -163,6 +163,7 @@ public sealed class CompletionTests(TinyNode tiny) : IClassFixture<TinyNode>
     [InlineData("""{"prompt": "a", "allowed_token_ids": [1, 999]}""", "allowed_token_ids", "999 out of vocabulary")]
     [InlineData("""{"prompt": "a", "n": 2, "temperature": 0}""", "n", "greedy")]
     [InlineData("""{"prompt": "a", "prompt_logprobs": -1}""", "prompt_logprobs", "258 tokens")]
+    [InlineData("""{"prompt": "a", "min_tokens": 17}""", "min_tokens", "max_tokens (16), got 17")]
     [InlineData("""{"prompt": "a", "truncate_prompt_tokens": 0}""", "prompt", "Either prompt")]
     public async Task WhatTheModelCannotDo_IsRefused(string body, string param, string fragment)
     {

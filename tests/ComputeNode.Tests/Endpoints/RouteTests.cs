@@ -56,13 +56,25 @@ public sealed class RouteTests(TinyNode tiny) : IClassFixture<TinyNode>
         Assert.Null((await PostAsync("/v1/tokenize", """{"prompt": ""}"""))["token_strs"]);
     }
 
+    [Fact]
+    public async Task TokenizedConversation_IsThePromptOfItsChat()
+    {
+        JsonNode tokens = await PostAsync("/tokenize", """{"messages": [{"role": "user", "content": "hi"}]}""");
+        Assert.Equal("<begin>[user]hi[assistant]", (string)(await PostAsync("/detokenize", $$"""{"tokens": {{tokens["tokens"]!.ToJsonString()}}}"""))["prompt"]!);
+        JsonNode chat = await PostAsync("/v1/chat/completions", """{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "return_token_ids": true}""");
+        Assert.Equal(tokens["tokens"]!.ToJsonString(), chat["prompt_token_ids"]!.ToJsonString());
+        Assert.Equal((int)tokens["count"]!, (int)chat["usage"]!["prompt_tokens"]!);
+    }
+
     [Theory]
     [InlineData("/tokenize", """{}""", "Bad Request", "prompt")]
     [InlineData("/tokenize", """{"messages": []}""", "BadRequestError", "messages")]
+    [InlineData("/tokenize", """{"messages": [{"role": "user", "content": "a"}], "chat_template": "x"}""", "BadRequestError", "chat_template")]
     [InlineData("/tokenize", """{"prompt": "a", "model": "nobody"}""", "NotFoundError", "model")]
     [InlineData("/detokenize", """{"tokens": [-1]}""", "Bad Request", "tokens.0")]
     [InlineData("/detokenize", """{"tokens": [258]}""", "BadRequestError", "tokens")]
     [InlineData("/v1/completions", """[]""", "Bad Request", "body")]
+    [InlineData("/v1/completions", """{"prompt": "a", "request_id": "a\nb"}""", "BadRequestError", "request_id")]
     public async Task BadBodies_AreRefusedByField(string path, string body, string type, string param)
     {
         using HttpResponseMessage response = await _client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"), Cancel);

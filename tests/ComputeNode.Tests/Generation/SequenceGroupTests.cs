@@ -66,6 +66,16 @@ public sealed class SequenceGroupTests
         Assert.Equal(0, _live);
     }
 
+    [Fact]
+    public async Task EndingSequence_FinishesOnce_AlsoWhenTheEngineReportsItFirst()
+    {
+        using var ending = new CancellationTokenSource();
+        await using SequenceGroup group = await SequenceGroup.StartAsync(Requests(3), ReportsItsEnd, ending.Token, Cancel);
+        await ending.CancelAsync();
+        List<(int Index, GenerationEvent Event)> events = await ReadAsync(group);
+        Assert.Equal([0, 1, 2], events.Where(e => e.Event is GenerationFinished).Select(e => e.Index).Order());
+    }
+
     private static GenerationRequest[] Requests(int count) => [.. Enumerable.Range(0, count).Select(i => new GenerationRequest($"{i}", [1], Sampling))];
 
     private static async Task<List<(int Index, GenerationEvent Event)>> ReadAsync(SequenceGroup group)
@@ -100,6 +110,14 @@ public sealed class SequenceGroupTests
         {
             Interlocked.Decrement(ref _live);
         }
+    }
+
+    private static async IAsyncEnumerable<GenerationEvent> ReportsItsEnd(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        yield return new TokenGenerated(1, "x", null);
+        await Task.Delay(Timeout.Infinite, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+        yield return new GenerationFinished("", FinishReason.Abort);
+        cancel.ThrowIfCancellationRequested();
     }
 
     private static async IAsyncEnumerable<GenerationEvent> Failing([EnumeratorCancellation] CancellationToken cancel)

@@ -152,6 +152,40 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     [Fact]
+    public async Task LeftChat_FreesItsBlocks()
+    {
+        // Slow enough that nothing is over before the client leaves.
+        await using RunningNode node = await StartAsync(index, (options, _) => options with { Engine = options.Engine with { ReferenceKernels = true } });
+        foreach (bool stream in new[] { false, true })
+        {
+            using var leave = new CancellationTokenSource();
+            using var content = System.Net.Http.Json.JsonContent.Create(new { messages = new[] { new { role = "user", content = "a" } }, n = 32, seed = 1, ignore_eos = true, stream });
+            Task<HttpResponseMessage> request = node.Client.PostAsync(Chat, content, leave.Token);
+            await UntilAsync(() => node.Host.Stats.Running > 0);
+            await leave.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
+            EngineStats stats = await node.IdleAsync();
+            Assert.Equal((0, 0, 0), (stats.Running, stats.Waiting, stats.KvBlocksUsed));
+        }
+
+        await UntilAsync(() => node.Host.RequestsInFlight == 0);
+    }
+
+    [Fact]
+    public async Task ModelWithoutATemplate_Completes_ButChatIsRefusedByItsName()
+    {
+        await using RunningNode node = await StartAsync(index, (options, _) =>
+        {
+            File.WriteAllText(Path.Combine(options.ModelDirectory, "tokenizer_config.json"), """{"bos_token": "<begin>", "eos_token": "<end>"}""");
+            return options;
+        });
+        await node.CompleteAsync(new { prompt = "a", max_tokens = 1 });
+        var (status, error) = await node.RefusedAsync(new { messages = new[] { new { role = "user", content = "a" } } }, Chat);
+        Assert.Equal((400, "BadRequestError", "messages"), (status, (string)error["type"]!, (string)error["param"]!));
+        Assert.Contains("The model `tiny` has no chat template", (string)error["message"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task FullQueue_Is429_WithRetryAfter()
     {
         await using RunningNode node = await StartAsync(index, (options, _) => options with { Engine = options.Engine with { MaxSequences = 1, MaxWaiting = 2 } });
@@ -196,6 +230,22 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     [Fact]
+    public async Task EachRequest_IsOneLogLine_WithoutPromptText()
+    {
+        using var log = new LogLines();
+        await using (RunningNode node = await StartAsync(index, log: log))
+        {
+            await node.CompleteAsync(new { prompt = "sesame", max_tokens = 3, ignore_eos = true, request_id = "r-1" });
+            await node.RefusedAsync(new { prompt = "sesame", max_tokens = 0, request_id = "r-2" });
+        }
+
+        string line = Assert.Single(log.All, l => l.Contains("r-1", StringComparison.Ordinal));
+        Assert.Contains("tiny, version base, 6 prompt and 3 completion tokens in 1 choices, 1 length", line, StringComparison.Ordinal);
+        Assert.EndsWith("answered 400 BadRequestError, field max_tokens", Assert.Single(log.All, l => l.Contains("r-2", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.DoesNotContain(log.All, l => l.Contains("sesame", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task BodyAboveTheLimit_Is413()
     {
         await using RunningNode node = await StartAsync(index, (options, _) => options with { Limits = new RequestLimits { MaxBodyBytes = 1000 } });
@@ -227,6 +277,7 @@ public sealed class NodeHostTests(SharedIndex index)
         { "adapter-shape", "wide" },
         { "adapter-name", "has the name of the base model" },
         { "generation-config", "generation_config.json" },
+        { "chat-template", "tiny, template 'default': chat template, line 1" },
         { "options", "served model names must not be empty; lease" },
     };
 
@@ -267,6 +318,9 @@ public sealed class NodeHostTests(SharedIndex index)
             case "adapter-name":
                 TinyModel.WriteAdapter(Path.Combine(adapters, "tiny"), seed: 1);
                 return options with { AdapterDirectory = adapters };
+            case "chat-template":
+                File.WriteAllText(Path.Combine(options.ModelDirectory, "chat_template.jinja"), "{% for %}");
+                return options;
             default:
                 File.WriteAllText(Path.Combine(options.ModelDirectory, "generation_config.json"), """{"temperature": "warm"}""");
                 return options;

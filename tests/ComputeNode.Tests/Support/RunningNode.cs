@@ -26,6 +26,8 @@ public sealed class SharedIndex : IAsyncLifetime
 /// <summary>A node on loopback with a model folder of its own, and a client for it.</summary>
 internal sealed class RunningNode : IAsyncDisposable
 {
+    public const string Chat = "/v1/chat/completions";
+
     private readonly DirectoryInfo _folder;
 
     private RunningNode(NodeHost host, DirectoryInfo folder)
@@ -52,26 +54,38 @@ internal sealed class RunningNode : IAsyncDisposable
         Engine = new EngineOptions { KvBlocks = 256, MaxSequences = 64, MaxBatchedTokens = 512, AdapterSlots = 4, Threads = 1 },
     };
 
-    public static async Task<RunningNode> StartAsync(SharedIndex index, Func<NodeOptions, string, NodeOptions>? change = null)
+    public static async Task<RunningNode> StartAsync(SharedIndex index, Func<NodeOptions, string, NodeOptions>? change = null, ILoggerProvider? log = null)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("node-test-");
         try
         {
             NodeOptions options = Options(index, folder.FullName);
             options = change?.Invoke(options, folder.FullName) ?? options;
-            return new RunningNode(await NodeHost.StartAsync(options, log => log.ClearProviders(), Cancel), folder);
+            return new RunningNode(await NodeHost.StartAsync(options, Logging, Cancel), folder);
         }
         catch
         {
             folder.Delete(recursive: true);
             throw;
         }
+
+        void Logging(ILoggingBuilder builder)
+        {
+            builder.ClearProviders();
+            if (log is not null)
+                builder.AddProvider(log);
+        }
     }
 
     /// <summary>POST /v1/completions; the answer must be 200.</summary>
-    public async Task<JsonNode> CompleteAsync(object body)
+    public Task<JsonNode> CompleteAsync(object body) => AnswerAsync("/v1/completions", body);
+
+    /// <summary>POST /v1/chat/completions; the answer must be 200.</summary>
+    public Task<JsonNode> ChatAsync(object body) => AnswerAsync(Chat, body);
+
+    public async Task<JsonNode> AnswerAsync(string path, object body)
     {
-        using HttpResponseMessage response = await PostAsync("/v1/completions", body);
+        using HttpResponseMessage response = await PostAsync(path, body);
         string text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.IsSuccessStatusCode, text);
         return JsonNode.Parse(text)!;
@@ -80,9 +94,9 @@ internal sealed class RunningNode : IAsyncDisposable
     public Task<HttpResponseMessage> PostAsync(string path, object body) => Client.PostAsJsonAsync(path, body, Cancel);
 
     /// <summary>The status and error object of a request that must fail.</summary>
-    public async Task<(int Status, JsonNode Error)> RefusedAsync(object body)
+    public async Task<(int Status, JsonNode Error)> RefusedAsync(object body, string path = "/v1/completions")
     {
-        using HttpResponseMessage response = await PostAsync("/v1/completions", body);
+        using HttpResponseMessage response = await PostAsync(path, body);
         string text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.False(response.IsSuccessStatusCode, text);
         JsonNode error = JsonNode.Parse(text)!["error"]!;
@@ -90,10 +104,10 @@ internal sealed class RunningNode : IAsyncDisposable
         return ((int)response.StatusCode, error);
     }
 
-    /// <summary>The events of a streamed completion; checks the frame and removes the closing [DONE].</summary>
-    public async Task<IReadOnlyList<JsonNode>> StreamAsync(object body)
+    /// <summary>The events of a streamed answer; checks the frame and removes the closing [DONE].</summary>
+    public async Task<IReadOnlyList<JsonNode>> StreamAsync(object body, string path = "/v1/completions")
     {
-        using HttpResponseMessage response = await PostAsync("/v1/completions", body);
+        using HttpResponseMessage response = await PostAsync(path, body);
         string text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.IsSuccessStatusCode, text);
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);

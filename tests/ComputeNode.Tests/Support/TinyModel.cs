@@ -30,6 +30,12 @@ internal static class TinyModel
         ["mlp.down_proj"] = (Hidden, Intermediate),
     };
 
+    /// <summary>Writes the begin token itself and refuses a role, as real templates do.</summary>
+    public const string ChatTemplate =
+        "{{ bos_token }}{% for message in messages %}{% if message.role == 'villain' %}{{ raise_exception('Villains are not served.') }}{% endif %}" +
+        "[{{ message.role }}]{{ message.content }}{% for call in message.tool_calls or [] %}({{ call.function.name }} {{ call.function.arguments.x }}){% endfor %}{% endfor %}" +
+        "{% if tools %}[tools]{{ tools[0].function.name }}{% endif %}{% if tone %}[tone]{{ tone.lower() }}{% endif %}{% if add_generation_prompt %}[assistant]{% endif %}";
+
     public static string Write(string directory, int seed = 1)
     {
         Directory.CreateDirectory(directory);
@@ -53,7 +59,7 @@ internal static class TinyModel
              "max_position_embeddings": {{Context}}, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
              "vocab_size": {{Vocabulary}}, "bos_token_id": {{Begin}}, "eos_token_id": {{End}}, "torch_dtype": "float32"}
             """);
-        File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), """{"bos_token": "<begin>", "eos_token": "<end>"}""");
+        File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), JsonSerializer.Serialize(new { bos_token = "<begin>", eos_token = "<end>", chat_template = ChatTemplate }));
         File.WriteAllText(Path.Combine(directory, "tokenizer.json"), TokenizerJson());
         return directory;
     }

@@ -124,6 +124,24 @@ public sealed class FrontTests(SharedGarnet garnet)
         Assert.Equal("my-id-1", Assert.Single(node.Requests).Headers["X-Request-Id"]);
     }
 
+    [Theory]
+    [InlineData("header-id", "header-id")]
+    [InlineData(null, "body-id")]
+    public async Task Request_id_of_the_body_counts_when_no_header_was_sent(string? header, string expected)
+    {
+        await using var deployment = await Deployment.StartAsync(garnet);
+        var node = await deployment.AddNodeAsync("n0", []);
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
+        {
+            Content = new StringContent("""{"request_id": "body-id"}""", null, "application/json"),
+        };
+        if (header is not null)
+            request.Headers.Add("X-Request-Id", header);
+        var answer = await deployment.Client.SendAsync(request, Cancel);
+        Assert.Equal(expected, answer.Headers.GetValues("X-Request-Id").Single());
+        Assert.Equal(expected, Assert.Single(node.Requests).Headers["X-Request-Id"]);
+    }
+
     [Fact]
     public async Task Request_id_is_made_up_when_missing_also_for_errors()
     {

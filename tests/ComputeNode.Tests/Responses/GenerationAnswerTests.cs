@@ -14,12 +14,12 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Eigengate.ComputeNode.Tests.Responses;
 
-public sealed class CompletionAnswerTests : IDisposable
+public sealed class GenerationAnswerTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("answer-test-");
     private readonly Tokenizer _tokenizer;
 
-    public CompletionAnswerTests() => _tokenizer = Tokenizer.Load(TinyModel.Write(_folder.FullName));
+    public GenerationAnswerTests() => _tokenizer = Tokenizer.Load(TinyModel.Write(_folder.FullName));
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -48,8 +48,8 @@ public sealed class CompletionAnswerTests : IDisposable
     {
         using JsonDocument body = JsonDocument.Parse("""{"prompt": "x", "max_tokens": 2, "stream": true}""");
         var model = new ServedModel(["tiny"], "", 0, _tokenizer, TinyModel.Vocabulary, TinyModel.Context, new GenerationDefaults());
-        CompletionPlan plan = CompletionPlan.Create(CompletionRequest.Read(body.RootElement, new RequestLimits()), model, 8);
-        var answer = new CompletionAnswer(plan, _tokenizer, "cmpl-1", "tiny", 0);
+        GenerationPlan plan = GenerationPlan.Create(CompletionRequest.Read(body.RootElement, new RequestLimits()), model, 8);
+        var answer = new GenerationAnswer(plan, _tokenizer, new CompletionFormat(plan, new AnswerHeader("1", "tiny", 0), _tokenizer));
         using var written = new MemoryStream();
         var context = new DefaultHttpContext { Response = { Body = written } };
         await using SequenceGroup group = await SequenceGroup.StartAsync(plan.ToSequences("1", null), engine, CancellationToken.None, Cancel);

@@ -3,12 +3,13 @@ using Eigengate.OpenAiApi;
 
 namespace Eigengate.Gateway.Routing;
 
-/// <summary>Finds <c>model</c> in a request body and leaves the rest to the node.</summary>
-internal static class ModelField
+/// <summary>The fields of a request body that the gateway needs; the rest is left to the node.</summary>
+/// <param name="Model">Null when absent or null. Of several, the last counts, as it does for the node.</param>
+/// <param name="RequestId">Null when absent or not a string, which the node will judge.</param>
+internal readonly record struct RoutingFields(string? Model, string? RequestId)
 {
-    /// <summary>The value, or null when it is absent or null. Of several, the last counts, as it does for the node.</summary>
     /// <exception cref="ApiException">400: not JSON, not an object, or <c>model</c> is not a string.</exception>
-    public static string? Read(ReadOnlySpan<byte> body)
+    public static RoutingFields Read(ReadOnlySpan<byte> body)
     {
         try
         {
@@ -28,14 +29,16 @@ internal static class ModelField
         }
     }
 
-    private static string? ReadObject(ref Utf8JsonReader json)
+    private static RoutingFields ReadObject(ref Utf8JsonReader json)
     {
-        string? model = null;
+        string? model = null, requestId = null;
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
-            var isModel = json.ValueTextEquals("model"u8);
+            bool isModel = json.ValueTextEquals("model"u8), isRequestId = json.ValueTextEquals("request_id"u8);
             json.Read();
-            if (isModel)
+            if (isRequestId && json.TokenType == JsonTokenType.String)
+                requestId = json.GetString();
+            else if (isModel)
                 model = json.TokenType switch
                 {
                     JsonTokenType.String => json.GetString(),
@@ -48,6 +51,6 @@ internal static class ModelField
 
         // Reads on to the end, so that anything after the object is noticed.
         json.Read();
-        return model;
+        return new RoutingFields(model, requestId);
     }
 }

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using Eigengate.ComputeNode.Adapters;
+using Eigengate.ComputeNode.Generation;
+using Eigengate.ComputeNode.Hosting;
+using Eigengate.ComputeNode.Requests;
+using Eigengate.ComputeNode.Responses;
+using Eigengate.Inference;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Eigengate.ComputeNode.Endpoints;
+
+/// <summary>What every generating endpoint does: parse, resolve the model, encode, generate, answer.</summary>
+internal sealed class GenerationHandler(
+    ServedModel model,
+    AdapterCatalog catalog,
+    AdapterLoader loader,
+    NodeResources resources,
+    NodeActivity activity,
+    RequestLimits limits,
+    TimeProvider time,
+    ILogger<GenerationHandler> logger)
+{
+    private readonly EngineLoop _loop = resources.Loop;
+
+    /// <param name="context">The request.</param>
+    /// <param name="read">Reads the endpoint's body.</param>
+    /// <param name="format">Shapes the endpoint's answer.</param>
+    public async Task HandleAsync(
+        HttpContext context,
+        Func<JsonElement, RequestLimits, IGenerationInput> read,
+        Func<GenerationPlan, AnswerHeader, IAnswerFormat> format)
+    {
+        using IDisposable visit = activity.Enter();
+        long started = time.GetTimestamp();
+        CancellationToken cancel = context.RequestAborted;
+
+        IGenerationInput input = await ReadAsync(context, read, cancel);
+        PinnedAdapter? adapter = await catalog.ResolveAsync(context.Request.Headers, input.Fields.Model, cancel);
+        GenerationPlan plan = GenerationPlan.Create(input, model, _loop.Engine.Options.MaxWaiting, cancel);
+        var header = new AnswerHeader(context.TraceIdentifier, adapter?.Id ?? BaseName(input.Fields.Model), time.GetUtcNow().ToUnixTimeSeconds());
+        var answer = new GenerationAnswer(plan, model.Tokenizer, format(plan, header));
+        TimeSpan? firstEvent = null;
+        try
+        {
+            using AdapterLeases? leases = adapter is null ? null : await AdapterLeases.AcquireAsync(loader, adapter, plan.Sequences, cancel);
+            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, leases?.Leases);
+            await using SequenceGroup group = await SequenceGroup.StartAsync(sequences, _loop.GenerateAsync, activity.Ending, cancel);
+            firstEvent = time.GetElapsedTime(started);
+            if (plan.Fields.Stream)
+                await answer.StreamAsync(group, context, logger, cancel);
+            else
+                await answer.RespondAsync(group, context.Response, cancel);
+            Log(answer.Outcome);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            Log("cancelled by the client");
+            throw;
+        }
+
+        // What was refused or failed is logged where it becomes an error response.
+        void Log(string outcome) => logger.LogInformation(
+            "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
+            context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
+            firstEvent?.TotalMilliseconds, time.GetElapsedTime(started).TotalMilliseconds);
+    }
+
+    private async Task<IGenerationInput> ReadAsync(HttpContext context, Func<JsonElement, RequestLimits, IGenerationInput> read, CancellationToken cancel)
+    {
+        using JsonDocument body = await RequestBody.ReadAsync(context.Request, cancel);
+        RequestId.Adopt(context, new JsonFields(body.RootElement));
+        return read(body.RootElement, limits);
+    }
+
+    private string BaseName(string? requested) => string.IsNullOrEmpty(requested) ? model.Name : requested;
+}

@@ -1,0 +1,40 @@
+using Eigengate.ComputeNode.Requests;
+using Eigengate.Inference;
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.Sampling;
+using Eigengate.OpenAiApi;
+
+namespace Eigengate.ComputeNode.Generation;
+
+/// <summary>A request made concrete for the served model: its prompts as ids, and how to sample.</summary>
+internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<EncodedPrompt> Prompts, SamplingParams Sampling)
+{
+    public GenerationFields Fields => Input.Fields;
+
+    /// <summary>Choices of the response, prompt-major: index = prompt × n + sample.</summary>
+    public int Sequences => Prompts.Count * Fields.N;
+
+    public int PromptTokens => Prompts.Sum(prompt => prompt.TokenIds.Count);
+
+    public EncodedPrompt PromptOf(int index) => Prompts[index / Fields.N];
+
+    /// <exception cref="ApiException">Not servable by this model, or more sequences than the engine can ever queue.</exception>
+    public static GenerationPlan Create(IGenerationInput input, ServedModel model, int maxSequences, CancellationToken cancel = default)
+    {
+        GenerationFields fields = input.Fields;
+        IReadOnlyList<PromptInput> prompts = input.PromptsFor(model, cancel);
+        long sequences = (long)prompts.Count * fields.N;
+        if (sequences > maxSequences)
+            throw new ApiException(ApiError.BadRequest($"{prompts.Count} prompts × n = {fields.N} are {sequences} sequences; at most {maxSequences} fit in one request.", fields.N > 1 ? "n" : "prompt"));
+        SamplingParams sampling = SamplingBuilder.Build(fields, model);
+        return new GenerationPlan(input, [.. prompts.Select(prompt => EncodedPrompt.Encode(prompt, fields, model))], sampling);
+    }
+
+    /// <param name="requestId">Prefix of the sequences' ids.</param>
+    /// <param name="leases">One per sequence, or null for the base.</param>
+    public IReadOnlyList<GenerationRequest> ToSequences(string requestId, IReadOnlyList<ResidentAdapter>? leases) =>
+        [.. Enumerable.Range(0, Sequences).Select(index => new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index]))];
+
+    private SamplingParams SamplingOf(int index) =>
+        SamplingBuilder.ForSample(Sampling, index % Fields.N) with { MaxTokens = PromptOf(index).MaxTokens };
+}
