@@ -61,8 +61,8 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankU);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankV);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1, nameof(Threads));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(EffectiveIterations, nameof(Iterations));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
         if (Method == CompressionMethod.Diagonal && RankU != RankV)
             throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))
