@@ -101,6 +101,23 @@ internal static unsafe class CpuLinear
             (even + odd).Store(y + u);
         }
 
+        // Ranks are often an odd multiple of eight; one number at a time would cost more than all lanes above.
+        for (; u + (Lanes / 2) <= ru; u += Lanes / 2)
+        {
+            Vector256<float> even = Vector256<float>.Zero, odd = Vector256<float>.Zero;
+            float* column = core + u;
+            int v = 0;
+            for (; v + 2 <= rv; v += 2, column += 2 * ru)
+            {
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(x[v]), Vector256.Load(column), even);
+                odd = Vector256.FusedMultiplyAdd(Vector256.Create(x[v + 1]), Vector256.Load(column + ru), odd);
+            }
+
+            if (v < rv)
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(x[v]), Vector256.Load(column), even);
+            (even + odd).Store(y + u);
+        }
+
         for (; u < ru; u++)
         {
             float sum = 0;
