@@ -1,6 +1,4 @@
-using System.Net.Http.Json;
 using System.Net.Sockets;
-using System.Text.Json;
 
 namespace Eigengate.Integration.Tests;
 
@@ -51,39 +49,10 @@ public sealed class ComposeStackTests
     private static async Task AnswerForEveryClusterAsync(Uri gateway)
     {
         using var http = new HttpClient { BaseAddress = gateway };
-        using JsonDocument manifest = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(Repository.DemoBundle, "manifest.json"), Cancel));
-        var adapters = manifest.RootElement.GetProperty("adapters").EnumerateArray()
-            .GroupBy(a => a.GetProperty("cluster").GetInt32(), a => a.GetProperty("id").GetString()!).Select(cluster => cluster.First());
-        IReadOnlyList<DemoTask> tasks = DemoTasks.Load().Tasks;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         limit.CancelAfter(TimeSpan.FromSeconds(90));
-        foreach (string adapter in adapters)
-        {
-            DemoItem item = tasks.First(t => t.Id == adapter).Items[0];
-            Assert.Equal(item.Answer, await AskUntilServedAsync(http, adapter, item.Prompt, limit.Token));
-        }
-    }
-
-    private static async Task<string> AskUntilServedAsync(HttpClient http, string model, string prompt, CancellationToken cancel)
-    {
-        while (true)
-        {
-            try
-            {
-                using HttpResponseMessage response = await http.PostAsJsonAsync("/v1/completions", new { model, prompt, max_tokens = 40, temperature = 0 }, cancel);
-                if (response.IsSuccessStatusCode)
-                {
-                    JsonElement answer = await response.Content.ReadFromJsonAsync<JsonElement>(cancel);
-                    return answer.GetProperty("choices")[0].GetProperty("text").GetString()!.Trim();
-                }
-            }
-            catch (HttpRequestException)
-            {
-                // The gateway's container is still starting.
-            }
-
-            await Task.Delay(250, cancel);
-        }
+        foreach (string adapter in DemoQuestions.AdapterOfEachCluster())
+            await DemoQuestions.AssertAnsweredAsync(http, adapter, limit.Token);
     }
 
     private static int FreePort()

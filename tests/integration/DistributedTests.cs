@@ -21,13 +21,8 @@ public abstract class DistributedTests
         await second.ValueOfAsync("node", Cancel);
         using var http = new HttpClient { BaseAddress = new Uri(await gateway.ValueOfAsync("gateway", Cancel)) };
 
-        foreach (int cluster in (int[])[0, 1])
-        {
-            string adapter = AdapterOfCluster(cluster);
-            DemoItem item = DemoTasks.Load().Tasks.First(t => t.Id == adapter).Items[0];
-            JsonElement answer = await AskUntilServedAsync(http, adapter, item.Prompt);
-            Assert.Equal(item.Answer, answer.GetProperty("choices")[0].GetProperty("text").GetString()!.Trim());
-        }
+        foreach (string adapter in DemoQuestions.AdapterOfEachCluster().Take(2))
+            await AssertAnsweredAsync(http, adapter);
     }
 
     [Fact]
@@ -40,22 +35,23 @@ public abstract class DistributedTests
         await first.ValueOfAsync("node", Cancel);
         await second.ValueOfAsync("node", Cancel);
         using var http = new HttpClient { BaseAddress = new Uri(await gateway.ValueOfAsync("gateway", Cancel)) };
-        await AskUntilServedAsync(http, AdapterOfCluster(1), "planet ->");
+        string[] adapters = [.. DemoQuestions.AdapterOfEachCluster().Take(2)];
+        await AssertAnsweredAsync(http, adapters[1]);
 
         await second.DisposeAsync();
 
-        HttpResponseMessage refused = await AskAsync(http, AdapterOfCluster(1), "planet ->");
+        HttpResponseMessage refused = await DemoQuestions.AskAsync(http, adapters[1], "planet ->", Cancel);
         while (refused.StatusCode != HttpStatusCode.ServiceUnavailable)
         {
             Assert.NotEqual(HttpStatusCode.OK, refused.StatusCode);
             await Task.Delay(100, Cancel);
-            refused = await AskAsync(http, AdapterOfCluster(1), "planet ->");
+            refused = await DemoQuestions.AskAsync(http, adapters[1], "planet ->", Cancel);
         }
 
         Assert.NotNull(refused.Headers.RetryAfter);
         JsonElement error = (await refused.Content.ReadFromJsonAsync<JsonElement>(Cancel)).GetProperty("error");
         Assert.Equal("ServiceUnavailableError", error.GetProperty("type").GetString());
-        Assert.Equal(HttpStatusCode.OK, (await AskAsync(http, AdapterOfCluster(0), "planet ->")).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await DemoQuestions.AskAsync(http, adapters[0], "planet ->", Cancel)).StatusCode);
     }
 
     private protected abstract IndexServer CreateIndex();
@@ -70,28 +66,11 @@ public abstract class DistributedTests
     private static EigengateProcess StartNode(IndexServer index, int cluster) => EigengateProcess.Start(
         "node", "--model", Repository.DemoBase, "--bundle", Repository.DemoBundle, "--cluster", cluster.ToString(), "--redis", index.Address, "--urls", "http://127.0.0.1:0");
 
-    private static string AdapterOfCluster(int cluster)
-    {
-        using JsonDocument manifest = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.DemoBundle, "manifest.json")));
-        return manifest.RootElement.GetProperty("adapters").EnumerateArray()
-            .First(a => a.GetProperty("cluster").GetInt32() == cluster).GetProperty("id").GetString()!;
-    }
-
-    private static Task<HttpResponseMessage> AskAsync(HttpClient http, string model, string prompt) =>
-        http.PostAsJsonAsync("/v1/completions", new { model, prompt, max_tokens = 32, temperature = 0 }, Cancel);
-
-    /// <summary>The gateway follows announcements with a short delay, so the first answers may be 404 or 503.</summary>
-    private static async Task<JsonElement> AskUntilServedAsync(HttpClient http, string model, string prompt)
+    private static async Task AssertAnsweredAsync(HttpClient http, string adapter)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         limit.CancelAfter(TimeSpan.FromSeconds(30));
-        while (true)
-        {
-            using HttpResponseMessage response = await AskAsync(http, model, prompt);
-            if (response.IsSuccessStatusCode)
-                return await response.Content.ReadFromJsonAsync<JsonElement>(Cancel);
-            await Task.Delay(100, limit.Token);
-        }
+        await DemoQuestions.AssertAnsweredAsync(http, adapter, limit.Token);
     }
 }
 
