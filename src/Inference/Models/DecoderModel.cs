@@ -7,14 +7,15 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Models;
 
 /// <summary>
-/// The forward pass of a Llama-type decoder: pre-norm, rotary embedding, grouped-query attention, SwiGLU; every linear
-/// layer may get an adapter delta per row. Written once; the kernels decide how it is computed.
+/// The forward pass of a decoder: pre-norm, rotary embedding, grouped-query attention, SwiGLU, and the optional parts
+/// that <see cref="ModelFamily"/> lists. Every linear layer may get an adapter delta per row. Written once; the kernels
+/// decide how it is computed.
 /// </summary>
-internal sealed unsafe class LlamaModel : IDisposable
+internal sealed unsafe class DecoderModel : IDisposable
 {
     /// <summary>Logits are produced in groups of rows, so that scoring a long prompt over a large vocabulary stays small.</summary>
     private const long MaxLogits = 1 << 24;
-    private readonly LlamaWeights _weights;
+    private readonly DecoderWeights _weights;
     private readonly IKernels _kernels;
     private readonly Activation _hidden;
     private readonly Activation _normed;
@@ -28,7 +29,7 @@ internal sealed unsafe class LlamaModel : IDisposable
 
     /// <param name="weights">Owned from here on, like the kernels.</param>
     /// <param name="maxRows">Most tokens in a step.</param>
-    public LlamaModel(ModelConfig config, LlamaWeights weights, IKernels kernels, int maxRows, ScalarType dtype, Device device)
+    public DecoderModel(ModelConfig config, DecoderWeights weights, IKernels kernels, int maxRows, ScalarType dtype, Device device)
     {
         Config = config;
         _weights = weights;
@@ -61,21 +62,19 @@ internal sealed unsafe class LlamaModel : IDisposable
         _kernels.Embed(_weights.Embedding, _hidden);
         for (int i = 0; i < Config.Layers; i++)
         {
-            LlamaLayer layer = _weights.Layers[i];
+            DecoderLayer layer = _weights.Layers[i];
             _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.Qkv, _qkv, step.Rows);
-            AddDeltas(step, i, Site.Qkv, cores, _normed, _qkv);
+            Project(step, i, Site.Qkv, layer.Qkv, cores, _normed, _qkv);
+            if (layer.HeadNorms is { } norms)
+                _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
             _kernels.RotateAndCache(_qkv, cache.Layers[i]);
-            _kernels.Attend(_qkv, cache.Layers[i], _context);
-            _kernels.Linear(_context, layer.Output, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Output, cores, _context, _hidden);
+            _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
+            Project(step, i, Site.Output, layer.Output, cores, _context, _hidden, accumulate: true);
 
             _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.GateUp, _gateUp, step.Rows);
-            AddDeltas(step, i, Site.GateUp, cores, _normed, _gateUp);
+            Project(step, i, Site.GateUp, layer.GateUp, cores, _normed, _gateUp);
             _kernels.SiluMultiply(_gateUp, _product);
-            _kernels.Linear(_product, layer.Down, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Down, cores, _product, _hidden);
+            Project(step, i, Site.Down, layer.Down, cores, _product, _hidden, accumulate: true);
         }
     }
 
@@ -111,8 +110,13 @@ internal sealed unsafe class LlamaModel : IDisposable
         _weights.Dispose();
     }
 
-    private void AddDeltas(StepInput step, int layer, Site site, CoreSlab? cores, Activation x, Activation y)
+    /// <summary>y = W x + b + each row's adapter delta, or y += that.</summary>
+    private void Project(
+        StepInput step, int layer, Site site, LinearLayer linear, CoreSlab? cores, Activation x, Activation y, bool accumulate = false)
     {
+        _kernels.Linear(x, linear.Weight, y, step.Rows, accumulate);
+        if (linear.Bias is { } bias)
+            _kernels.AddBias(bias, y);
         for (int i = 0; i < step.Segments.Count; i++)
         {
             ClusterSegment segment = step.Segments[i];
