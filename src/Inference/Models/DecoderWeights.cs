@@ -58,7 +58,7 @@ internal sealed class DecoderWeights : IDisposable
     public static DecoderWeights Load(string directory, ModelConfig config, ScalarType dtype, Device device)
     {
         using var checkpoint = new Checkpoint(directory);
-        var reader = new WeightReader(checkpoint, dtype, device);
+        using var reader = new WeightReader(checkpoint, dtype, device);
         int hidden = config.HiddenSize;
         var weights = new DecoderWeights(reader.Matrix(hidden, ("model.embed_tokens.weight", config.VocabularySize)));
         try

@@ -17,10 +17,13 @@ internal sealed record LinearLayer(Matrix Weight, Tensor? Bias) : IDisposable
 }
 
 /// <summary>Moves tensors from a checkpoint to the device, each straight into the memory where it stays.</summary>
-internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtype, Device device)
+internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtype, Device device) : IDisposable
 {
-    /// <summary>Bytes read at a time where a number type changes or the device has memory of its own.</summary>
-    private const long StagingBytes = 8 << 20;
+    /// <summary>Numbers read at a time where their type changes or the device has memory of its own.</summary>
+    private const long StagingLength = 1 << 21;
+
+    /// <summary>Kept for the whole checkpoint: freed ones would leave holes between the weights.</summary>
+    private readonly Dictionary<ScalarType, Tensor> _staging = [];
 
     /// <summary>Layers of one input stacked into one: weights [Σ out_i, inputs] and, where the layers have biases, [Σ out_i].</summary>
     /// <param name="layers">Module path and output width of each.</param>
@@ -44,6 +47,12 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtyp
         return joined;
     }
 
+    public void Dispose()
+    {
+        foreach (Tensor staging in _staging.Values)
+            staging.Dispose();
+    }
+
     private void Fill(Tensor target, (string Name, int Rows)[] parts, long[] rowShape)
     {
         try
@@ -51,8 +60,8 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtyp
             long row = 0;
             foreach (var (name, rows) in parts)
             {
-                using Tensor part = target.narrow(0, row, rows);
-                Copy(checkpoint.Take(name, [rows, .. rowShape]), part);
+                using Tensor part = target.narrow(0, row, rows), flat = part.view(-1);
+                Copy(checkpoint.Take(name, [rows, .. rowShape]), flat);
                 row += rows;
             }
         }
@@ -63,7 +72,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtyp
         }
     }
 
-    private static void Copy(StoredTensor source, Tensor target)
+    private void Copy(StoredTensor source, Tensor target)
     {
         ScalarType type = TorchType(source.Entry.DType);
         if (type == target.dtype && target.device_type == DeviceType.CPU)
@@ -72,14 +81,14 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, ScalarType dtyp
             return;
         }
 
-        long[] shape = source.Entry.Shape;
-        long rowBytes = source.Entry.ByteLength / shape[0], atOnce = Math.Clamp(StagingBytes / rowBytes, 1, shape[0]);
-        using Tensor staging = torch.empty([atOnce, .. shape[1..]], dtype: type);
-        for (long row = 0; row < shape[0]; row += atOnce)
+        if (!_staging.TryGetValue(type, out Tensor? staging))
+            _staging[type] = staging = TensorMemory.Allocate(type, CPU, StagingLength);
+        int size = source.Entry.DType.Size();
+        for (long first = 0; first < source.Entry.Count; first += StagingLength)
         {
-            long rows = Math.Min(atOnce, shape[0] - row);
-            source.Read(row * rowBytes, TensorMemory.Address(staging), rows * rowBytes);
-            using Tensor read = staging.narrow(0, 0, rows), written = target.narrow(0, row, rows);
+            long count = Math.Min(source.Entry.Count - first, StagingLength);
+            source.Read(first * size, TensorMemory.Address(staging), count * size);
+            using Tensor read = staging.narrow(0, 0, count), written = target.narrow(0, first, count);
             written.copy_(read);
         }
     }

@@ -20,6 +20,26 @@ public class CheckpointRefusalTests
         Refused<InvalidModelException>(model.Directory, "config.json");
     }
 
+    [Theory]
+    [InlineData("pytorch_model.bin", "'pytorch_model.bin' is a pickle")]
+    [InlineData("consolidated.00.pth", "'consolidated.00.pth' is a pickle")]
+    [InlineData("consolidated.safetensors", "consolidated.safetensors has other tensor names")]
+    public void Other_forms_of_weights_are_refused_with_advice(string file, string advice)
+    {
+        using var model = new TestModel();
+        File.Move(model.WeightsPath, Path.Combine(model.Directory, file));
+        Refused<InvalidModelException>(model.Directory, advice);
+    }
+
+    [Fact]
+    public void Consolidated_weights_beside_the_shards_are_ignored()
+    {
+        using var model = new TestModel(family: "mistral");
+        Shard(model);
+        File.WriteAllText(Path.Combine(model.Directory, "consolidated.safetensors"), "not read");
+        Engine.Load(model.Directory, TestEngine.Options()).Dispose();
+    }
+
     [Fact]
     public void Missing_tensor_is_named_with_its_shape()
     {

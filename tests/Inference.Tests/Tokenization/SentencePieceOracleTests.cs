@@ -43,11 +43,16 @@ public class SentencePieceOracleTests
         }
     }
 
-    /// <summary>Texts of one line each, which is what the programs read.</summary>
+    /// <summary>
+    /// Texts of one line each, which is what the programs read, without control pieces, which only model servers
+    /// recognise in a text.
+    /// </summary>
     private static string[] Lines(uint seed, int count)
     {
         string[] texts = RandomText.Unicode("<sep>", "hello", "he", "->", "111").Array[count].Generate(new PCG(1, seed), null, out _);
-        return [.. texts.Select(text => string.Concat(text.Where(c => c is not ('\n' or '\r' or '\0'))))];
+        return [.. texts
+            .Select(text => string.Concat(text.Where(c => c is not ('\n' or '\r' or '\0'))))
+            .Select(text => text.Replace("<s>", "", StringComparison.Ordinal).Replace("</s>", "", StringComparison.Ordinal))];
     }
 
     private static async Task<string[]> Filter(string program, string model, string option, string[] lines) =>
