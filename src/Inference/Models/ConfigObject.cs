@@ -6,6 +6,9 @@ namespace Eigengate.Inference.Models;
 /// <param name="Path">Keys that lead here, each followed by a dot; empty for the file's own object.</param>
 internal readonly record struct ConfigObject(string File, string Path, JsonElement Value)
 {
+    /// <summary>No real model has a count beyond; larger ones would only overflow.</summary>
+    private const int MaxCount = 1 << 24;
+
     public bool Has(string name) => Find(name) is not null;
 
     /// <summary>Written in the file, be it as null.</summary>
@@ -31,9 +34,9 @@ internal readonly record struct ConfigObject(string File, string Path, JsonEleme
     {
         if (Find(name) is not { } value)
             return otherwise ?? throw Missing(name);
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count > 0
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count is > 0 and <= MaxCount
             ? count
-            : throw Unexpected(name, value, "a positive whole number");
+            : throw Unexpected(name, value, $"a whole number from 1 to {MaxCount}");
     }
 
     public double Positive(string name, double? otherwise = null)

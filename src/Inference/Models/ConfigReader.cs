@@ -3,6 +3,9 @@ namespace Eigengate.Inference.Models;
 /// <summary>Reads config.json and refuses by name every feature that would change results if it were ignored.</summary>
 internal sealed class ConfigReader(ConfigObject config)
 {
+    /// <summary>Numbers in one row of activations.</summary>
+    private const int MaxWidth = 1 << 24;
+
     public ModelConfig Read()
     {
         ModelFamily family = ModelFamily.Of(config);
@@ -15,15 +18,18 @@ internal sealed class ConfigReader(ConfigObject config)
         bool attentionBias = family.ReadsAttentionBias && config.Flag("attention_bias") == true;
         int maxPositions = config.Count("max_position_embeddings", 2048);
         RopeScaling scaling = RopeScalingReader.Read(config, maxPositions);
+        int headDim = HeadDim(family, heads), intermediate = config.Count("intermediate_size");
+        if (Math.Max((heads + (2L * kvHeads)) * headDim, 2L * intermediate) > MaxWidth)
+            throw config.Problem($"{heads} and {kvHeads} heads of {headDim}, or an intermediate_size of {intermediate}, are more than {MaxWidth} wide");
         return new ModelConfig
         {
             ModelType = family.ModelType,
             HiddenSize = config.Count("hidden_size"),
-            IntermediateSize = config.Count("intermediate_size"),
+            IntermediateSize = intermediate,
             Layers = layers,
             Heads = heads,
             KvHeads = kvHeads,
-            HeadDim = HeadDim(family, heads),
+            HeadDim = headDim,
             VocabularySize = config.Count("vocab_size"),
             MaxPositions = Math.Max(maxPositions, scaling.StretchedContext),
             NormEpsilon = (float)config.Positive("rms_norm_eps", 1e-6),

@@ -70,7 +70,7 @@ public sealed record ModelConfig
                 ? new ConfigReader(new ConfigObject(path, "", document.RootElement)).Read()
                 : throw new InvalidModelException($"'{path}' is not a JSON object");
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new InvalidModelException($"'{path}' is not a valid config.json: {e.Message}", e);
         }

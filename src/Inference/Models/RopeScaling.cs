@@ -62,9 +62,11 @@ public sealed record Llama3RopeScaling(double Factor, double LowFrequencyFactor,
 /// <param name="AttentionFactor">Multiplies cosines and sines.</param>
 public sealed record YarnRopeScaling(double Factor, int OriginalContext, double BetaFast, double BetaSlow, double AttentionFactor) : RopeScaling
 {
+    private const int MaxContext = 1 << 24;
+
     public override double Magnitude => AttentionFactor;
 
-    public override int StretchedContext => (int)Math.Min(OriginalContext * Factor, int.MaxValue);
+    public override int StretchedContext => (int)Math.Min(OriginalContext * Factor, MaxContext);
 
     public static double DefaultMagnitude(double factor, double weight = 1) => factor <= 1 ? 1 : (0.1 * weight * Math.Log(factor)) + 1;
 

@@ -118,13 +118,44 @@ public class CheckpointRefusalTests
     [InlineData("quantization_config", "{\"quant_method\": \"bitsandbytes\"}", "quantization_config")]
     [InlineData("num_attention_heads", "3", "num_attention_heads 3")]
     [InlineData("num_hidden_layers", "0", "num_hidden_layers")]
-    [InlineData("num_hidden_layers", "\"two\"", "config.json")]
+    [InlineData("num_hidden_layers", "\"two\"", "'num_hidden_layers' is \"two\"")]
+    [InlineData("num_hidden_layers", "2000000000", "num_hidden_layers")]
+    [InlineData("head_dim", "16000000", "16000000")]
     [InlineData("vocab_size", "null", "vocab_size")]
     public void Unsupported_configuration_is_named(string key, string value, string reason)
     {
         using var model = new TestModel();
         model.With(key, JsonNode.Parse(value));
         Refused<InvalidModelException>(model.Directory, reason);
+    }
+
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("mistral")]
+    [InlineData("qwen2")]
+    [InlineData("qwen3")]
+    public void A_configuration_with_any_byte_changed_is_read_or_refused_but_never_crashes(string family)
+    {
+        using var model = new TestModel(family: family, headDim: 8, attentionBias: true);
+        model.With("sliding_window", 7).With("use_sliding_window", true).With("layer_types", new JsonArray("full_attention", "sliding_attention"))
+            .With("rope_parameters", new JsonObject { ["rope_type"] = "yarn", ["factor"] = 2.0, ["rope_theta"] = 1e4, ["beta_fast"] = 32 });
+        string path = Path.Combine(model.Directory, "config.json");
+        byte[] original = File.ReadAllBytes(path);
+        var random = new Random(1);
+        for (int i = 0; i < 500; i++)
+        {
+            byte[] changed = [.. original];
+            changed[random.Next(changed.Length)] = (byte)"0-9{}[]\"\\:, ue"[random.Next(14)];
+            File.WriteAllBytes(path, changed);
+            try
+            {
+                ModelConfig.Load(model.Directory);
+            }
+            catch (InvalidModelException refusal)
+            {
+                Assert.Contains(path, refusal.Message, StringComparison.Ordinal);
+            }
+        }
     }
 
     [Fact]

@@ -197,19 +197,20 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             _mixed[i] = 0;
         }
 
-        for (int from = begin, to; from < end; from = to)
+        ReadOnlySpan<int> blocks = sequence.Blocks.Blocks;
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            to = Math.Min(end, from - (from % blockSize) + blockSize);
-            T* keys = (T*)cache.KeyAddress + ((long)sequence.Blocks.Slot(from) * stride) + column;
-            CpuAttention.Scores(_query, keys, stride, width, to - from, _scores + from - begin);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Scores(_query, (T*)cache.KeyAddress + (slot * stride) + column, stride, width, to - from, _scores + from - begin);
         }
 
         float sum = CpuAttention.Exponentiate(_scores, end - begin);
-        for (int from = begin, to; from < end; from = to)
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            to = Math.Min(end, from - (from % blockSize) + blockSize);
-            T* values = (T*)cache.ValueAddress + ((long)sequence.Blocks.Slot(from) * stride) + column;
-            CpuAttention.Mix(_scores + from - begin, values, stride, width, to - from, _mixed);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Mix(_scores + from - begin, (T*)cache.ValueAddress + (slot * stride) + column, stride, width, to - from, _mixed);
         }
 
         for (int i = 0; i < width; i++)
