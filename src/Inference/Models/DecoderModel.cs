@@ -64,17 +64,17 @@ internal sealed unsafe class DecoderModel : IDisposable
         {
             DecoderLayer layer = _weights.Layers[i];
             _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            Project(step, i, Site.Qkv, layer.Qkv, cores, _normed, _qkv);
+            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
             if (layer.HeadNorms is { } norms)
                 _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
             _kernels.RotateAndCache(_qkv, cache.Layers[i]);
             _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
-            Project(step, i, Site.Output, layer.Output, cores, _context, _hidden, accumulate: true);
+            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
 
             _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            Project(step, i, Site.GateUp, layer.GateUp, cores, _normed, _gateUp);
+            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
             _kernels.SiluMultiply(_gateUp, _product);
-            Project(step, i, Site.Down, layer.Down, cores, _product, _hidden, accumulate: true);
+            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
         }
     }
 
@@ -110,10 +110,12 @@ internal sealed unsafe class DecoderModel : IDisposable
         _weights.Dispose();
     }
 
-    /// <summary>y = W x + b + each row's adapter delta, or y += that.</summary>
-    private void Project(
-        StepInput step, int layer, Site site, LinearLayer linear, CoreSlab? cores, Activation x, Activation y, bool accumulate = false)
+    /// <summary>One linear layer of the base model and, on top, what the rows' adapters add to it.</summary>
+    private void Linear(
+        StepInput step, int layer, Site site, CoreSlab? cores, Activation x, LinearLayer linear, Activation y, bool accumulate = false)
     {
+        if (step.Segments.Count > 0)
+            _kernels.AnnounceDeltas(layer, site, cores!);
         _kernels.Linear(x, linear.Weight, y, step.Rows, accumulate);
         if (linear.Bias is { } bias)
             _kernels.AddBias(bias, y);
