@@ -108,6 +108,23 @@ public class ModelFamilyTests
     }
 
     [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_engine_continues_a_prompt_as_the_float64_reference_does(string name, bool reference)
+    {
+        using TestModel model = Models[name](DType.F32);
+        using Engine engine = Engine.Load(model.Directory, TestEngine.Options(reference));
+        var twin = new Float64Decoder(model);
+        List<int> expected = [.. model.Prompt(12, 5)];
+        for (int i = 0; i < 12; i++)
+        {
+            float[] logits = twin.Logits([.. expected])[^1];
+            expected.Add(Array.IndexOf(logits, logits.Max()));
+        }
+
+        Assert.Equal(expected.Skip(12), engine.Generate(model.Prompt(12, 5), 12));
+    }
+
+    [Theory]
     [InlineData("mistral")]
     [InlineData("qwen2")]
     [InlineData("qwen3")]
