@@ -30,13 +30,13 @@ internal readonly record struct ConfigObject(string File, string Path, JsonEleme
         ? value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Unexpected(name, value, "true or false")
         : null;
 
-    public int Count(string name, int? otherwise = null)
+    public int Count(string name, int? otherwise = null, int least = 1)
     {
         if (Find(name) is not { } value)
             return otherwise ?? throw Missing(name);
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count is > 0 and <= MaxCount
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count >= least && count <= MaxCount
             ? count
-            : throw Unexpected(name, value, $"a whole number from 1 to {MaxCount}");
+            : throw Unexpected(name, value, $"a whole number from {least} to {MaxCount}");
     }
 
     public double Positive(string name, double? otherwise = null)

@@ -71,7 +71,7 @@ internal sealed record ModelFamily(string ModelType, string Architecture)
             })];
         }
 
-        int firstWindowLayer = unlimited ? layers : config.Count("max_window_layers", DefaultFirstWindowLayer);
+        int firstWindowLayer = unlimited ? layers : config.Count("max_window_layers", DefaultFirstWindowLayer, least: 0);
         return [.. Enumerable.Range(0, layers).Select(layer => layer >= firstWindowLayer ? window : int.MaxValue)];
     }
 }

@@ -21,6 +21,8 @@ public class ModelFamilyTests
             .With("use_sliding_window", false).With("sliding_window", 5).With("max_window_layers", 1),
         ["qwen2 with a window from layer 1 on"] = dtype => new TestModel(dtype: dtype, family: "qwen2", layers: 3, seed: 7)
             .With("use_sliding_window", true).With("sliding_window", 12).With("max_window_layers", 1),
+        ["qwen2 with a window in every layer"] = dtype => new TestModel(dtype: dtype, family: "qwen2", seed: 15)
+            .With("use_sliding_window", true).With("sliding_window", 20).With("max_window_layers", 0),
         ["qwen3"] = dtype => new TestModel(dtype: dtype, family: "qwen3", hidden: 40, heads: 4, headDim: 16, tied: true, seed: 8),
         ["qwen3 with biases and layer types"] = dtype => new TestModel(dtype: dtype, family: "qwen3", headDim: 6, attentionBias: true, layers: 3, seed: 9)
             .With("use_sliding_window", true).With("sliding_window", 18)
