@@ -83,22 +83,24 @@ internal static class PrivateResiduals
         double[] error = (left.clamp_min(0) + lost).ToDoubles();
         for (int i = 0; i < pairs.Length; i++)
         {
-            pairs[i] = kept[i] == 0 ? null : new StoredPair(storedP[i], storedQ[i]);
+            pairs[i] = storedP[i] is { } pairP && storedQ[i] is { } pairQ ? new StoredPair(pairP, pairQ) : null;
             errors[i] = error[i];
         }
     }
 
     /// <summary>Rounds the first kept columns of each [d, t] matrix; the result as it reads back, zeros in other columns.</summary>
-    private static (StoredTensor[] Stored, Tensor Served) Store(Tensor matrices, int[] kept, DType dtype)
+    private static (StoredTensor?[] Stored, Tensor Served) Store(Tensor matrices, int[] kept, DType dtype)
     {
         long d = matrices.shape[1];
-        var stored = new StoredTensor[kept.Length];
+        var stored = new StoredTensor?[kept.Length];
         Tensor served = zeros_like(matrices);
         for (int i = 0; i < kept.Length; i++)
         {
-            stored[i] = StoredTensor.Of(matrices[i].narrow(1, 0, kept[i]).ToFloats(), dtype, d, kept[i]);
-            if (kept[i] > 0)
-                served[i].narrow(1, 0, kept[i]).copy_(tensor(stored[i].Widen(), [d, kept[i]]));
+            if (kept[i] == 0)
+                continue;
+            StoredTensor rounded = StoredTensor.Of(matrices[i].narrow(1, 0, kept[i]).ToFloats(), dtype, d, kept[i]);
+            served[i].narrow(1, 0, kept[i]).copy_(tensor(rounded.Widen(), [d, kept[i]]));
+            stored[i] = rounded;
         }
 
         return (stored, served);
