@@ -70,7 +70,8 @@ internal static class CompressCommand
         {
             Adapters, Out, Model, Method, Rank, Residual, Clusters, Seed, Iterations, Keep, Scale, Dtype, CoreDtype, Device, Threads, Strict, Overwrite,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 
