@@ -35,6 +35,9 @@ internal interface IKernels : IDisposable
     /// <summary>y[i] = x[rows[first + i]] for count rows.</summary>
     void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y);
 
+    /// <summary>Tells which cores the deltas after the next product will read.</summary>
+    void AnnounceDeltas(int layer, Site site, CoreSlab cores);
+
     /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
     void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);
 }

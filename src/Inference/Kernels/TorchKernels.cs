@@ -105,6 +105,11 @@ internal sealed class TorchKernels : IKernels
         y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
     }
 
+    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    {
+        // Torch gathers the cores itself.
+    }
+
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
         using var scope = torch.NewDisposeScope();

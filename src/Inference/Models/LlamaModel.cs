@@ -63,19 +63,15 @@ internal sealed unsafe class LlamaModel : IDisposable
         {
             LlamaLayer layer = _weights.Layers[i];
             _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.Qkv, _qkv, step.Rows);
-            AddDeltas(step, i, Site.Qkv, cores, _normed, _qkv);
+            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
             _kernels.RotateAndCache(_qkv, cache.Layers[i]);
             _kernels.Attend(_qkv, cache.Layers[i], _context);
-            _kernels.Linear(_context, layer.Output, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Output, cores, _context, _hidden);
+            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
 
             _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.GateUp, _gateUp, step.Rows);
-            AddDeltas(step, i, Site.GateUp, cores, _normed, _gateUp);
+            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
             _kernels.SiluMultiply(_gateUp, _product);
-            _kernels.Linear(_product, layer.Down, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Down, cores, _product, _hidden);
+            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
         }
     }
 
@@ -111,8 +107,17 @@ internal sealed unsafe class LlamaModel : IDisposable
         _weights.Dispose();
     }
 
-    private void AddDeltas(StepInput step, int layer, Site site, CoreSlab? cores, Activation x, Activation y)
+    /// <summary>One linear layer of the base model and, on top, what the rows' adapters add to it.</summary>
+    private void Linear(StepInput step, int layer, Site site, CoreSlab? cores, Activation x, Matrix weight, Activation y, bool accumulate = false)
     {
+        if (step.Segments.Count == 0)
+        {
+            _kernels.Linear(x, weight, y, step.Rows, accumulate);
+            return;
+        }
+
+        _kernels.AnnounceDeltas(layer, site, cores!);
+        _kernels.Linear(x, weight, y, step.Rows, accumulate);
         for (int i = 0; i < step.Segments.Count; i++)
         {
             ClusterSegment segment = step.Segments[i];

@@ -41,7 +41,7 @@ internal static unsafe class CpuElementwise
         for (; i + Lanes <= width; i += Lanes)
         {
             Vector512<float> g = T.Load(gate + i);
-            Vector512<float> silu = g / (Vector512<float>.One + Vector512.Exp(-g));
+            Vector512<float> silu = g / (Vector512<float>.One + VectorExp.Of(-g));
             T.Store(product + i, silu * T.Load(up + i));
         }
 
