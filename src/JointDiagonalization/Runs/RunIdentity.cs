@@ -13,6 +13,8 @@ internal static class RunIdentity
         byte[] text = JsonSerializer.SerializeToUtf8Bytes(new
         {
             Build = typeof(RunIdentity).Assembly.ManifestModule.ModuleVersionId,
+            // Decides how sums are split among threads, when the settings do not.
+            Environment.ProcessorCount,
             Settings = settings,
             Adapters = collection.Adapters.Select((adapter, i) => new { adapter.Id, adapter.BaseModel, Digest = collection.Digests[i] }),
         });
