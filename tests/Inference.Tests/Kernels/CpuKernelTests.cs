@@ -107,6 +107,16 @@ public unsafe class CpuKernelTests
 
     [Theory]
     [MemberData(nameof(Widths))]
+    public void Addition_equals_plain_loops(int width)
+    {
+        float[] x = Random(width, 1), y = Random(width + 1, 2), before = [.. y];
+        fixed (float* px = x, py = y)
+            CpuElementwise.Add(px, (F32*)py, width);
+        Assert.Equal([.. x.Zip(before, (a, b) => a + b), before[width]], y);
+    }
+
+    [Theory]
+    [MemberData(nameof(Widths))]
     public void Rotation_equals_plain_loops(int half)
     {
         float[] heads = Random(2 * 2 * half, 1), before = [.. heads], angles = Random(half, 2);

@@ -32,6 +32,18 @@ internal static unsafe class CpuElementwise
             T.Write(y + i, T.Read(x + i) * scale * weight[i]);
     }
 
+    /// <summary>y += x</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Add<T>(float* x, T* y, int width)
+        where T : unmanaged, IElement<T>
+    {
+        int i = 0;
+        for (; i + Lanes <= width; i += Lanes)
+            T.Store(y + i, T.Load(y + i) + Vector512.Load(x + i));
+        for (; i < width; i++)
+            T.Write(y + i, T.Read(y + i) + x[i]);
+    }
+
     /// <summary>product = gate / (1 + exp(−gate)) · up</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SiluMultiply<T>(T* gate, T* up, T* product, int width)

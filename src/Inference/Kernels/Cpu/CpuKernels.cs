@@ -79,6 +79,24 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
     }
 
+    public void AddBias(Tensor bias, Activation y)
+    {
+        float* values = (float*)TensorMemory.Address(bias);
+        for (int row = 0; row < _step.Rows; row++)
+            CpuElementwise.Add(values, Row(y, row), y.Width);
+    }
+
+    public void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon)
+    {
+        float* queryScale = (float*)TensorMemory.Address(query), keyScale = (float*)TensorMemory.Address(key);
+        for (int row = 0; row < _step.Rows; row++)
+        {
+            T* head = Row(qkv, row);
+            for (int i = 0; i < _config.Heads + _config.KvHeads; i++, head += _config.HeadDim)
+                CpuElementwise.RmsNorm(head, i < _config.Heads ? queryScale : keyScale, epsilon, head, _config.HeadDim);
+        }
+    }
+
     public void RotateAndCache(Activation qkv, KvLayer cache)
     {
         int rotated = _config.Heads + _config.KvHeads, half = _rotary.Half;
@@ -96,21 +114,21 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
     }
 
-    public void Attend(Activation qkv, KvLayer cache, Activation context)
+    public void Attend(Activation qkv, KvLayer cache, int window, Activation context)
     {
         foreach (SequenceRows sequence in _step.Sequences)
         {
             if (sequence.Rows >= PrefillAttention.MinRows)
             {
-                PrefillAttention.Attend(sequence, _config, qkv, cache, context);
+                PrefillAttention.Attend(sequence, _config, qkv, cache, window, context);
                 continue;
             }
 
             for (int i = 0; i < sequence.Rows; i++)
             {
-                int row = sequence.FirstRow + i;
+                int row = sequence.FirstRow + i, end = sequence.Context - sequence.Rows + i + 1;
                 for (int head = 0; head < _config.Heads; head++)
-                    AttendHead(sequence, sequence.Context - sequence.Rows + i + 1, head, Row(qkv, row), cache, Row(context, row));
+                    AttendHead(sequence, Math.Max(0, end - window), end, head, Row(qkv, row), cache, Row(context, row));
             }
         }
     }
@@ -177,7 +195,8 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
     }
 
-    private void AttendHead(in SequenceRows sequence, int positions, int head, T* query, KvLayer cache, T* context)
+    /// <summary>Attention of one head over positions [begin, end).</summary>
+    private void AttendHead(in SequenceRows sequence, int begin, int end, int head, T* query, KvLayer cache, T* context)
     {
         int width = _config.HeadDim, stride = _config.KvWidth, blockSize = sequence.Blocks.BlockSize;
         long column = (long)(head / (_config.Heads / _config.KvHeads)) * width;
@@ -189,17 +208,19 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
 
         ReadOnlySpan<int> blocks = sequence.Blocks.Blocks;
-        for (int first = 0, b = 0; first < positions; first += blockSize, b++)
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            T* keys = (T*)cache.KeyAddress + ((long)blocks[b] * blockSize * stride) + column;
-            CpuAttention.Scores(_query, keys, stride, width, Math.Min(blockSize, positions - first), _scores + first);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Scores(_query, (T*)cache.KeyAddress + (slot * stride) + column, stride, width, to - from, _scores + from - begin);
         }
 
-        float sum = CpuAttention.Exponentiate(_scores, positions);
-        for (int first = 0, b = 0; first < positions; first += blockSize, b++)
+        float sum = CpuAttention.Exponentiate(_scores, end - begin);
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            T* values = (T*)cache.ValueAddress + ((long)blocks[b] * blockSize * stride) + column;
-            CpuAttention.Mix(_scores + first, values, stride, width, Math.Min(blockSize, positions - first), _mixed);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Mix(_scores + from - begin, (T*)cache.ValueAddress + (slot * stride) + column, stride, width, to - from, _mixed);
         }
 
         for (int i = 0; i < width; i++)
