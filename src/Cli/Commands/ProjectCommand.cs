@@ -38,7 +38,8 @@ internal static class ProjectCommand
         {
             Source, Adapter, Threshold, Json,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 

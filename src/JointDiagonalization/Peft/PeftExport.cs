@@ -1,13 +1,15 @@
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Peft;
 
 /// <summary>
-/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ = B′ A′ with A′ = Vᵀ and
-/// B′ = U Σ, or A′ = Σ Vᵀ and B′ = U where U has fewer columns. The rank is that of the basis and the scale is 1.
+/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ + P Qᵀ = B′ A′ with A′ = [Vᵀ; Qᵀ]
+/// and B′ = [U Σ, P], or Σ Vᵀ and U where U has fewer columns. The rank is that of the basis and of the private residual
+/// together, and the scale is 1.
 /// </summary>
 public static class PeftExport
 {
@@ -20,7 +22,7 @@ public static class PeftExport
     /// <param name="cancellation">Checked between adapters.</param>
     /// <returns>Adapters that have no core in the bundle and so cannot be written as LoRA.</returns>
     /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
-    /// <exception cref="IOException">The output exists or cannot be written.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written, for one because the disk is full.</exception>
     public static IReadOnlyList<SkippedAdapter> Write(
         Bundle bundle, IReadOnlyCollection<string> adapters, string output, DType dtype = DType.F32, CancellationToken cancellation = default)
     {
@@ -45,7 +47,7 @@ public static class PeftExport
                     {
                         cancellation.ThrowIfCancellationRequested();
                         if (adapter.Modules.Length == 0)
-                            skipped.Add(new SkippedAdapter(adapter.Id, "has no core in the bundle: all its products are zero"));
+                            skipped.Add(new SkippedAdapter(adapter.Id, "has nothing in the bundle: all its products are zero"));
                         else
                             WriteAdapter(Path.Combine(working, adapter.Id), bundle, adapter, basis, dtype);
                     }
@@ -71,29 +73,34 @@ public static class PeftExport
     {
         var writer = new SafetensorsWriter().Metadata("format", "pt");
         var ranks = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (var (module, core) in bundle.ReadCores(adapter.Id))
+        var cores = bundle.ReadCores(adapter.Id);
+        var residuals = bundle.ReadResiduals(adapter.Id);
+        foreach (string module in adapter.Modules)
         {
-            SharedBasis shared = basis[module];
-            int rank = Math.Min(core.RankU, core.RankV);
-            var (a, b) = Factors(shared, core);
-            ranks.Add(module, rank);
-            writer.Add(TensorNames.FactorA(module), a, [rank, shared.InFeatures], dtype);
-            writer.Add(TensorNames.FactorB(module), b, [shared.OutFeatures, rank], dtype);
+            using var scope = NewDisposeScope();
+            List<(Tensor A, Tensor B)> parts = [];
+            if (cores.TryGetValue(module, out CoreMatrix? core))
+                parts.Add(Factors(basis[module], core));
+            if (residuals.TryGetValue(module, out PrivateResidual? residual))
+                parts.Add((tensor(residual.Q, [residual.InFeatures, residual.Rank]).t(), tensor(residual.P, [residual.OutFeatures, residual.Rank])));
+            Tensor a = cat([.. parts.Select(p => p.A)], 0), b = cat([.. parts.Select(p => p.B)], 1);
+            ranks.Add(module, (int)a.shape[0]);
+            writer.Add(TensorNames.FactorA(module), a.ToFloats(), a.shape, dtype);
+            writer.Add(TensorNames.FactorB(module), b.ToFloats(), b.shape, dtype);
         }
 
         Directory.CreateDirectory(folder);
-        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), Config(bundle.Manifest.BaseModel, ranks));
-        writer.Save(Path.Combine(folder, PeftAdapter.WeightsFile));
+        DiskWriter.Save(Config(bundle.Manifest.BaseModel, ranks), Path.Combine(folder, PeftConfig.FileName));
+        DiskWriter.Save(writer, Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 
-    private static (float[] A, float[] B) Factors(SharedBasis shared, CoreMatrix core)
+    /// <summary>A′ [r, d_in] and B′ [d_out, r] of one core, float32; they belong to the caller's scope.</summary>
+    private static (Tensor A, Tensor B) Factors(SharedBasis shared, CoreMatrix core)
     {
-        using var scope = NewDisposeScope();
         Tensor sigma = tensor(core.Values, [core.RankU, core.RankV]).to(ScalarType.Float64);
         Tensor u = shared.U.to(ScalarType.Float64), vt = shared.V.to(ScalarType.Float64).t();
-        return core.RankU < core.RankV
-            ? (sigma.mm(vt).ToFloats(), u.ToFloats())
-            : (vt.ToFloats(), u.mm(sigma).ToFloats());
+        var (a, b) = core.RankU < core.RankV ? (sigma.mm(vt), u) : (vt, u.mm(sigma));
+        return (a.to(ScalarType.Float32), b.to(ScalarType.Float32));
     }
 
     /// <summary>The most common rank stands as r; modules of another have patterns, where alpha follows so that every scale is 1.</summary>

@@ -1,11 +1,14 @@
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Methods;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Storage;
 
 namespace Eigengate.JointDiagonalization.Placement;
 
 /// <summary>
 /// Tries a new adapter on the bases of a bundle, which were not fitted to it, so that its errors are honest where those
-/// of members are optimistic (spec/joint-diagonalization.md §5 "Registering a new adapter"). Changes nothing.
+/// of members are optimistic (spec/joint-diagonalization.md §5 "Registering a new adapter"). It is given what members have:
+/// a core and, where the bundle has them, a private residual, both rounded; of a merged bundle, the merge. Changes nothing.
 /// </summary>
 public static class AdapterPlacer
 {
@@ -45,7 +48,10 @@ public static class AdapterPlacer
     private static AdapterPlacement On(
         Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
     {
-        bool diagonal = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+        StorageForm form = StorageForm.Of(bundle.Manifest);
+        var merged = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Ties)
+            ? bundle.ReadCores(bundle.Manifest.Adapters[0].Id)
+            : null;
         var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
         List<string> withoutBasis = [];
         var basis = bundle.ReadBasis(cluster);
@@ -56,15 +62,17 @@ public static class AdapterPlacer
                 cancellation.ThrowIfCancellationRequested();
                 if (factors.Count == 0)
                     continue;
-                if (basis.TryGetValue(module, out SharedBasis? shared))
+                SharedBasis? shared = basis.GetValueOrDefault(module);
+                if (shared is null && form.Residual == 0)
                 {
-                    Sigma[] cores = diagonal ? SigmaProjection.ProjectDiagonal(factors, shared) : SigmaProjection.Project(factors, shared);
-                    errors.Add(module, cores[0].RelSqError);
+                    errors.Add(module, 1);
+                    withoutBasis.Add(module);
                     continue;
                 }
 
-                errors.Add(module, 1);
-                withoutBasis.Add(module);
+                errors.Add(module, merged is null
+                    ? ProductEncoder.Encode(factors, shared, form, cancellation)[0].RelSqError
+                    : CoreError.Of(factors, shared!, CoreError.Stack([merged[module].Values], shared!.RankU, shared.RankV))[0]);
             }
         }
         finally
