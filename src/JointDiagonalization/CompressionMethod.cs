@@ -22,5 +22,9 @@ internal static class CompressionMethods
 
     internal static bool IsKnown(string name) => Enum.GetValues<CompressionMethod>().Any(m => NameOf(m) == name);
 
+    /// <exception cref="ArgumentException">No method has this name.</exception>
+    internal static CompressionMethod Parse(string name) =>
+        IsKnown(name) ? Enum.GetValues<CompressionMethod>().First(m => NameOf(m) == name) : throw new ArgumentException($"the method '{name}' is not known");
+
     internal static int DefaultIterations(CompressionMethod method) => method == CompressionMethod.Diagonal ? DiagonalSweeps : FullIterations;
 }

@@ -7,6 +7,12 @@ public enum CompressionStage
     /// <summary>Opening adapters: one step each.</summary>
     Reading,
 
+    /// <summary>Reading a sample of modules, one step each, and trying settings on it.</summary>
+    Choosing,
+
+    /// <summary>Measuring the adapters on a published bundle: one module each.</summary>
+    Comparing,
+
     /// <summary>Reading modules for the assignment, one step each, then rounds of moves.</summary>
     Clustering,
 

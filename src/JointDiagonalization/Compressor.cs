@@ -4,6 +4,7 @@ using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.JointDiagonalization.Fitting.Diagonal;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
@@ -19,11 +20,13 @@ public sealed class Compressor
     private readonly IProgress<CompressionProgress>? _progress;
     private readonly CancellationToken _cancellation;
     private readonly Device _device;
+    private readonly WarmStart? _warm;
 
-    private Compressor(CompressorOptions options, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
+    private Compressor(CompressorOptions options, WarmStart? warm, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
     {
         options.Validate();
         _options = options;
+        _warm = warm;
         _progress = progress;
         _cancellation = cancellation;
         _device = device(options.Device);
@@ -39,18 +42,26 @@ public sealed class Compressor
         CompressorOptions options,
         IReadOnlyList<string> adapterFolders,
         IProgress<CompressionProgress>? progress = null,
-        CancellationToken cancellation = default) => new Compressor(options, progress, cancellation).Run(adapterFolders);
+        CancellationToken cancellation = default)
+    {
+        options.Validate();
+        // Refused before hours of work, and again when the writer is created.
+        BundleWriter.RequireFree(options.Output, options.Overwrite);
+        return Compress(options, AdapterCollection.Open(options, adapterFolders, progress, cancellation), null, progress, cancellation);
+    }
+
+    /// <summary>The same with adapters that are open already, and from where a published bundle left off when one is given.</summary>
+    internal static CompressionResult Compress(
+        CompressorOptions options,
+        AdapterCollection collection,
+        WarmStart? warm,
+        IProgress<CompressionProgress>? progress,
+        CancellationToken cancellation) => new Compressor(options, warm, progress, cancellation).Run(collection);
 
     private bool Diagonal => _options.Method == CompressionMethod.Diagonal;
 
-    private CompressionResult Run(IReadOnlyList<string> folders)
+    private CompressionResult Run(AdapterCollection collection)
     {
-        long started = Stopwatch.GetTimestamp();
-        // Refused before hours of work, and again when the writer is created.
-        BundleWriter.RequireFree(_options.Output, _options.Overwrite);
-        var baseShapes = _options.BaseModelFolder is { } folder ? BaseShapes.Read(folder) : null;
-        AdapterCollection collection = AdapterCollection.Open(folders, baseShapes, _options.Strict, _progress, _cancellation);
-
         using ComputeThreads threads = ComputeThreads.Use(_options.Threads, collection.Modules.Max(m => Math.Max(m.DOut, m.DIn)));
         using var scope = NewDisposeScope();
         ClusterAssignment assignment = Assign(collection);
@@ -63,7 +74,7 @@ public sealed class Compressor
         string[] ids = [.. collection.Adapters.Select(a => a.Id)];
         var (bases, cores, fileOfAdapter) = writer.WriteData(assignment.Clusters, ids, _cancellation);
         BundleManifest manifest = Manifest(collection, assignment, tally, bases, cores, fileOfAdapter);
-        CompressionReport report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        CompressionReport report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(collection.Started).TotalSeconds);
         writer.Complete(manifest, report);
         _progress?.Report(new CompressionProgress(CompressionStage.Writing, 1, 1, _options.Output, report.MeanRelSqError));
         return new CompressionResult(manifest, report, collection.Skipped);
@@ -74,6 +85,8 @@ public sealed class Compressor
         int count = collection.Adapters.Count;
         if (_options.Clusters == 1 || count == 1)
             return new ClusterAssignment(new int[count], 1, double.NaN, [], "single");
+        if (_warm is { MayMove: false })
+            return new ClusterAssignment(_warm.ClusterOf, _warm.Clusters, double.NaN, [], "given");
 
         int modules = collection.Modules.Length;
         int dimensions = ClusterProjection.Dimensions(Math.Max(_options.RankU, _options.RankV), Math.Min(_options.Clusters, count));
@@ -95,6 +108,8 @@ public sealed class Compressor
                 RankU = _options.RankU,
                 RankV = _options.RankV,
                 Seed = _options.Seed,
+                Start = _warm?.ClusterOf,
+                MaxRounds = _warm is null ? ClusterOptions.DefaultMaxRounds : WarmStart.Rounds,
             });
             return clusterer.Assign(
                 count,
@@ -122,9 +137,13 @@ public sealed class Compressor
             if (positions.Length == 0)
                 continue;
             using CanonicalFactors members = factors.Select(positions);
-            using JointFit fit = Fit(members);
-            using SharedBasis stored = Rounded(fit.Basis);
-            Sigma[] cores = Diagonal ? SigmaProjection.ProjectDiagonal(members, stored) : SigmaProjection.Project(members, stored);
+            using SharedBasis? published = Published(c, module.Path);
+            using JointFit fit = Fit(members, published);
+            using SharedBasis fitted = Rounded(fit.Basis);
+            Sigma[] cores = CoresOn(fitted, members);
+            SharedBasis stored = fitted;
+            if (published is not null && KeepsMore(published, members, cores) is { } kept)
+                (stored, cores) = (published, kept);
             writer.AddBasis(c, module.Path, stored);
             tally.AddBasis(stored, fit.LowerBound);
             foreach (int owner in factors.ZeroOwners.Where(o => assignment.ClusterOf[o] == c))
@@ -144,7 +163,31 @@ public sealed class Compressor
         }
     }
 
-    private JointFit Fit(CanonicalFactors members)
+    /// <summary>The basis that a recompression starts from, as it could be stored again.</summary>
+    private SharedBasis? Published(int cluster, string module)
+    {
+        if (_warm is null)
+            return null;
+        using SharedBasis? stored = _warm.ReadBasis(cluster, module);
+        if (stored is null)
+            return null;
+        using SharedBasis onDevice = stored.To(_device, ScalarType.Float32);
+        return Rounded(onDevice);
+    }
+
+    private Sigma[] CoresOn(SharedBasis basis, CanonicalFactors members) =>
+        Diagonal ? SigmaProjection.ProjectDiagonal(members, basis) : SigmaProjection.Project(members, basis);
+
+    /// <summary>Cores on the published basis when it serves these members better than the new one and may still be used.</summary>
+    private Sigma[]? KeepsMore(SharedBasis published, CanonicalFactors members, Sigma[] cores)
+    {
+        if (published.RankU > _options.RankU || published.RankV > _options.RankV)
+            return null;
+        Sigma[] kept = CoresOn(published, members);
+        return kept.Sum(c => c.RelSqError) < cores.Sum(c => c.RelSqError) ? kept : null;
+    }
+
+    private JointFit Fit(CanonicalFactors members, SharedBasis? start)
     {
         if (Diagonal)
         {
@@ -158,7 +201,7 @@ public sealed class Compressor
             RankV = _options.RankV,
             Iterations = _options.EffectiveIterations,
             Seed = _options.Seed,
-        }).Fit(members, cancellation: _cancellation);
+        }).Fit(members, start, _cancellation);
     }
 
     /// <summary>The basis as it will be read back, so that cores are solved against it and errors are those served.</summary>

@@ -53,6 +53,15 @@ public sealed record BundleManifest
 
     public required BundleAdapter[] Adapters { get; init; }
 
+    /// <summary>Numbers in all bases and cores.</summary>
+    internal long StoredNumbers()
+    {
+        var shapes = Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
+        bool diagonal = Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+        long bases = Bases.Sum(b => b.Ranks.Sum(r => ((long)shapes[r.Key].DOut * r.Value[0]) + ((long)shapes[r.Key].DIn * r.Value[1])));
+        return bases + Adapters.Sum(a => a.Modules.Sum(m => Bases[a.Cluster].Ranks[m] is var r && diagonal ? r[0] : (long)r[0] * r[1]));
+    }
+
     internal byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
     internal string ComputeGeneration() => Convert.ToHexStringLower(SHA256.HashData((this with { Generation = "" }).ToJson()));

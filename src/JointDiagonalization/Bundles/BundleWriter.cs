@@ -22,6 +22,7 @@ internal sealed class BundleWriter : IDisposable
     private readonly FileStream _spill;
     private readonly Dictionary<(int Cluster, string Module), (Block U, Block V)> _bases = [];
     private readonly Dictionary<(string Adapter, string Module), Block> _cores = [];
+    private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
 
     internal BundleWriter(string output, bool overwrite, DType dtype)
     {
@@ -50,6 +51,19 @@ internal sealed class BundleWriter : IDisposable
             throw new IOException($"the output folder '{output}' exists and is not a bundle");
         if (bundle && !overwrite)
             throw new IOException($"the bundle '{output}' exists; allow overwriting to replace it");
+    }
+
+    /// <summary>Copies the data files of a published bundle as they are; cores that are added go to files of their own.</summary>
+    internal void TakeOver(Bundle bundle, CancellationToken cancellation)
+    {
+        foreach (string file in bundle.Manifest.Bases.Select(b => b.File).Concat(bundle.Manifest.Cores.Select(c => c.File)))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            string copy = Path.Combine(_working, file);
+            File.Copy(Path.Combine(bundle.Folder, file), copy);
+            DataBytes += new FileInfo(copy).Length;
+            _taken.Add(file);
+        }
     }
 
     internal void AddBasis(int cluster, string module, SharedBasis basis) =>
@@ -85,10 +99,11 @@ internal sealed class BundleWriter : IDisposable
     }
 
     /// <summary>Writes manifest and report and moves the finished folder to its place.</summary>
-    internal void Complete(BundleManifest manifest, CompressionReport report)
+    internal void Complete(BundleManifest manifest, CompressionReport? report)
     {
         File.WriteAllBytes(Path.Combine(_working, BundleManifest.FileName), manifest.ToJson());
-        File.WriteAllBytes(Path.Combine(_working, CompressionReport.FileName), JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json));
+        if (report is not null)
+            File.WriteAllBytes(Path.Combine(_working, CompressionReport.FileName), JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json));
         _spill.Dispose();
         File.Delete(Path.Combine(_working, SpillFile));
         string retired = $"{_output}.{Guid.NewGuid():N}.old";
@@ -108,17 +123,20 @@ internal sealed class BundleWriter : IDisposable
             Directory.Delete(_working, recursive: true);
     }
 
-    private (BundleFile[] Files, Dictionary<string, string> FileOfAdapter) WriteCores(IReadOnlyList<string> adapters, CancellationToken cancellation)
+    /// <summary>Writes the cores that were added, adapter by adapter in this order.</summary>
+    internal (BundleFile[] Files, Dictionary<string, string> FileOfAdapter) WriteCores(IReadOnlyList<string> adapters, CancellationToken cancellation)
     {
+        _spill.Flush();
         var byAdapter = _cores.ToLookup(c => c.Key.Adapter, c => (c.Key.Module, Block: c.Value), StringComparer.Ordinal);
         List<BundleFile> files = [];
         var fileOfAdapter = new Dictionary<string, string>(StringComparer.Ordinal);
         var writer = new SafetensorsWriter();
         long pending = 0;
+        int number = NextCores(0);
         for (int i = 0; i < adapters.Count; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            string name = string.Create(CultureInfo.InvariantCulture, $"cores-{files.Count:D5}.safetensors");
+            string name = string.Create(CultureInfo.InvariantCulture, $"cores-{number:D5}.safetensors");
             fileOfAdapter.Add(adapters[i], name);
             foreach (var (module, block) in byAdapter[adapters[i]])
             {
@@ -131,9 +149,17 @@ internal sealed class BundleWriter : IDisposable
             files.Add(Save(writer, name));
             writer = new SafetensorsWriter();
             pending = 0;
+            number = NextCores(number + 1);
         }
 
         return ([.. files], fileOfAdapter);
+    }
+
+    private int NextCores(int number)
+    {
+        while (_taken.Contains(string.Create(CultureInfo.InvariantCulture, $"cores-{number:D5}.safetensors")))
+            number++;
+        return number;
     }
 
     private Block Spill(float[] values, params long[] shape)

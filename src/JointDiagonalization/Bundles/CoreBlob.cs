@@ -6,6 +6,8 @@ namespace Eigengate.JointDiagonalization.Bundles;
 /// <summary>One core in serving form, y += U Σ Vᵀ x: row-major [r_U, r_V], norm folded in.</summary>
 public sealed record CoreMatrix(float[] Values, int RankU, int RankV)
 {
+    internal static CoreMatrix From(Sigma core) => core.IsDiagonal ? FromDiagonal(core.Values) : new CoreMatrix(core.Values, core.RankU, core.RankV);
+
     /// <summary>The square core that a stored diagonal [r] stands for, so that serving knows one form only.</summary>
     internal static CoreMatrix FromDiagonal(float[] diagonal)
     {

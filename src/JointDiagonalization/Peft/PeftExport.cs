@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
@@ -24,9 +25,7 @@ public static class PeftExport
     public static IReadOnlyList<SkippedAdapter> Write(
         Bundle bundle, IReadOnlyCollection<string> adapters, string output, DType dtype = DType.F32, CancellationToken cancellation = default)
     {
-        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
-        if (Path.Exists(output))
-            throw new IOException($"the output '{output}' exists");
+        output = RequireFree(output);
         BundleAdapter[] chosen = [.. adapters.Distinct().Select(bundle.Adapter)];
         if (Array.Find(chosen, a => Path.GetFileName(a.Id) != a.Id || a.Id is "." or "..") is { } strange)
             throw new IOException($"the adapter id '{strange.Id}' is no folder name");
@@ -47,7 +46,7 @@ public static class PeftExport
                         if (adapter.Modules.Length == 0)
                             skipped.Add(new SkippedAdapter(adapter.Id, "has no core in the bundle: all its products are zero"));
                         else
-                            WriteAdapter(Path.Combine(working, adapter.Id), bundle, adapter, basis, dtype);
+                            WriteAdapter(Path.Combine(working, adapter.Id), bundle.Manifest.BaseModel, bundle.ReadCores(adapter.Id), basis, dtype);
                     }
                 }
                 finally
@@ -67,11 +66,41 @@ public static class PeftExport
         }
     }
 
-    private static void WriteAdapter(string folder, Bundle bundle, BundleAdapter adapter, IReadOnlyDictionary<string, SharedBasis> basis, DType dtype)
+    /// <summary>One adapter that stands on a bundle's bases without being in it, as the folder <paramref name="output"/>.</summary>
+    /// <inheritdoc cref="Write(Bundle, IReadOnlyCollection{string}, string, DType, CancellationToken)" path="/exception"/>
+    public static void Write(Bundle bundle, AddedAdapter adapter, string output, DType dtype = DType.F32)
+    {
+        output = RequireFree(output);
+        if (adapter.Cores.Count == 0)
+            throw new ArgumentException($"adapter '{adapter.Id}' has no core: all its products are zero", nameof(adapter));
+        var basis = bundle.ReadBasis(adapter.Cluster);
+        string working = $"{output}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            WriteAdapter(working, bundle.Manifest.BaseModel, adapter.Cores.ToDictionary(c => c.Key, c => CoreMatrix.From(c.Value)), basis, dtype);
+            Directory.Move(working, output);
+        }
+        finally
+        {
+            foreach (SharedBasis shared in basis.Values)
+                shared.Dispose();
+            if (Directory.Exists(working))
+                Directory.Delete(working, recursive: true);
+        }
+    }
+
+    private static string RequireFree(string output)
+    {
+        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        return Path.Exists(output) ? throw new IOException($"the output '{output}' exists") : output;
+    }
+
+    private static void WriteAdapter(
+        string folder, string? baseModel, IReadOnlyDictionary<string, CoreMatrix> cores, IReadOnlyDictionary<string, SharedBasis> basis, DType dtype)
     {
         var writer = new SafetensorsWriter().Metadata("format", "pt");
         var ranks = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (var (module, core) in bundle.ReadCores(adapter.Id))
+        foreach (var (module, core) in cores)
         {
             SharedBasis shared = basis[module];
             int rank = Math.Min(core.RankU, core.RankV);
@@ -82,7 +111,7 @@ public static class PeftExport
         }
 
         Directory.CreateDirectory(folder);
-        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), Config(bundle.Manifest.BaseModel, ranks));
+        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), Config(baseModel, ranks));
         writer.Save(Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 

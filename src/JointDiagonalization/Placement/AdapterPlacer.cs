@@ -1,5 +1,6 @@
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Revisions;
 
 namespace Eigengate.JointDiagonalization.Placement;
 
@@ -42,10 +43,36 @@ public static class AdapterPlacer
         }
     }
 
+    /// <summary>The cores of a placed adapter, ready to be added to the bundle with <see cref="BundleExtension"/>.</summary>
+    /// <param name="bundle">The bundle of the placement.</param>
+    /// <param name="adapter">The adapter of the placement.</param>
+    /// <param name="placement">See <see cref="Place"/>.</param>
+    /// <param name="cancellation">Checked between modules.</param>
+    public static AddedAdapter Realise(Bundle bundle, PeftAdapter adapter, AdapterPlacement placement, CancellationToken cancellation = default)
+    {
+        bool diagonal = IsDiagonal(bundle);
+        var cores = new SortedDictionary<string, Sigma>(StringComparer.Ordinal);
+        var lost = new SortedDictionary<string, double>(StringComparer.Ordinal);
+        foreach (string module in adapter.Modules.Keys)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using CanonicalFactors factors = CanonicalFactors.From([(0, adapter.ReadDelta(module))]);
+            using SharedBasis? basis = bundle.ReadBasis(placement.Cluster, module);
+            if (basis is not null)
+                cores.Add(module, factors.Count == 0 ? Zero(basis, diagonal) : Project(factors, basis, diagonal));
+            else if (factors.Count > 0)
+                lost.Add(module, factors.Norms[0]);
+        }
+
+        return new AddedAdapter(
+            adapter.Id, placement.Cluster, adapter.ComputeDigest(), adapter.Rank, adapter.WeightBytes,
+            adapter.Modules.Values.Sum(m => m.A.Count + m.B.Count), cores, lost);
+    }
+
     private static AdapterPlacement On(
         Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
     {
-        bool diagonal = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+        bool diagonal = IsDiagonal(bundle);
         var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
         List<string> withoutBasis = [];
         var basis = bundle.ReadBasis(cluster);
@@ -58,8 +85,7 @@ public static class AdapterPlacer
                     continue;
                 if (basis.TryGetValue(module, out SharedBasis? shared))
                 {
-                    Sigma[] cores = diagonal ? SigmaProjection.ProjectDiagonal(factors, shared) : SigmaProjection.Project(factors, shared);
-                    errors.Add(module, cores[0].RelSqError);
+                    errors.Add(module, Project(factors, shared, diagonal).RelSqError);
                     continue;
                 }
 
@@ -75,6 +101,13 @@ public static class AdapterPlacer
 
         return new AdapterPlacement(adapter, cluster, errors.Count == 0 ? 0 : errors.Values.Average(), errors, withoutBasis);
     }
+
+    private static bool IsDiagonal(Bundle bundle) => bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+
+    private static Sigma Project(CanonicalFactors product, SharedBasis basis, bool diagonal) =>
+        (diagonal ? SigmaProjection.ProjectDiagonal(product, basis) : SigmaProjection.Project(product, basis))[0];
+
+    private static Sigma Zero(SharedBasis basis, bool diagonal) => diagonal ? Sigma.ZeroDiagonal(basis.RankU) : Sigma.Zero(basis.RankU, basis.RankV);
 
     private static void RequireSameShapes(BundleManifest manifest, PeftAdapter adapter)
     {

@@ -88,7 +88,7 @@ public sealed class MemoryPlanTests
     public void Diagonal_cores_are_capped_on_the_narrower_side()
     {
         var plan = new MemoryPlan([new(8, 300)], new PlanSettings { Method = CompressionMethod.Diagonal, RankU = 32, RankV = 32 });
-        Assert.Equal(8, plan.CoreNumbers);
+        Assert.Equal(8, plan.PrivateNumbers);
         Assert.Equal(8 * 308, plan.BasisNumbers(1));
     }
 
