@@ -1,0 +1,15 @@
+using Eigengate.JointDiagonalization.Bundles;
+
+namespace Eigengate.JointDiagonalization.Tests.Support;
+
+/// <summary>U Σ Vᵀ of one module as a bundle on disk serves it, dense float64.</summary>
+internal static class ServedDelta
+{
+    internal static double[,] Of(Bundle bundle, string adapter, string module)
+    {
+        using SharedBasis basis = bundle.ReadBasis(bundle.Adapter(adapter).Cluster, module)!;
+        CoreMatrix core = bundle.ReadCores(adapter)[module];
+        return Dense.Multiply(
+            Dense.Multiply(Dense.From(basis.U), Dense.From(core.Values, core.RankU, core.RankV)), Dense.Transpose(Dense.From(basis.V)));
+    }
+}
