@@ -1,7 +1,7 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 using Eigengate.JointDiagonalization;
+using Eigengate.JointDiagonalization.Choosing;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 using Spectre.Console;
@@ -27,14 +27,7 @@ internal static class CompressCommand
             + "Adapters trained from one start share most of V: 32x16 then beats 24",
         HelpName = "N|UxV",
         DefaultValueFactory = _ => (CompressorOptions.DefaultRank, CompressorOptions.DefaultRank),
-        CustomParser = ParseRank,
-    };
-
-    private static readonly Option<int> Clusters = new("--clusters")
-    {
-        Description = "Groups of adapters with bases of their own; a node can hold one or several",
-        HelpName = "N",
-        DefaultValueFactory = _ => CompressorOptions.DefaultClusters,
+        CustomParser = RankOption.Parse,
     };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
@@ -56,22 +49,13 @@ internal static class CompressCommand
             Compresses LoRA adapters of one base model by joint diagonalization: B·A ≈ U·Σ·Vᵀ with U and V shared by a cluster.
 
             Writes a bundle (safetensors and manifest.json) and report.json with every adapter's error. An adapter that cannot be
-            used is left out and named, and the exit code is 2.
+            used is left out and named, and the exit code is 2; so it is when --target-error or --budget-bytes was missed.
             """)
         {
-            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
         };
         command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
         return command;
-    }
-
-    private static (int U, int V) ParseRank(ArgumentResult argument)
-    {
-        int[] ranks = [.. argument.Tokens[0].Value.Split('x').Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int rank) ? rank : 0)];
-        if (ranks.Length is 1 or 2 && ranks.All(rank => rank > 0))
-            return (ranks[0], ranks[^1]);
-        argument.AddError($"--rank takes N or UxV with positive numbers, such as 24 or 32x16; '{argument.Tokens[0].Value}' is neither");
-        return default;
     }
 
     private static int Run(ParseResult options, CancellationToken cancel)
@@ -87,7 +71,7 @@ internal static class CompressCommand
             Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
             RankU = options.GetValue(Rank).U,
             RankV = options.GetValue(Rank).V,
-            Clusters = options.GetValue(Clusters),
+            Clusters = options.GetValue(GoalOptions.Clusters) ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
             DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },
@@ -97,9 +81,23 @@ internal static class CompressCommand
             Overwrite = options.GetValue(Overwrite),
             BaseModelFolder = options.GetValue(Model),
         };
+        if (GoalOptions.GoalOf(options, Rank) is { } goal)
+            return RunFor(goal, settings, folders, cancel);
         CompressionResult result = CompressionDisplay.Show(progress => Compressor.Compress(settings, folders, progress, cancel));
         Summarize(result, settings.Output);
         return result.Skipped.Count == 0 ? ExitCode.Success : ExitCode.Partial;
+    }
+
+    private static int RunFor(CompressionGoal goal, CompressorOptions settings, IReadOnlyList<string> folders, CancellationToken cancel)
+    {
+        GoalResult? done = null;
+        CompressionResult result = CompressionDisplay.Show(
+            progress => (done = GoalCompressor.Compress(settings, goal, folders, progress: progress, cancellation: cancel)).Result);
+        foreach (Choice choice in done!.Choices)
+            GoalOptions.Show(choice);
+        Summarize(result, settings.Output);
+        Console.Out.WriteLine(GoalOptions.Outcome(done, goal));
+        return result.Skipped.Count == 0 && done.Met ? ExitCode.Success : ExitCode.Partial;
     }
 
     private static void Summarize(CompressionResult result, string output)

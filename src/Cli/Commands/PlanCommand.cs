@@ -85,7 +85,7 @@ internal static partial class PlanCommand
         int adapters = options.GetValue(Adapters);
         if (adapters < 1)
             throw new ArgumentException($"--adapters is {adapters}; a positive number was expected");
-        long? memory = options.GetValue(Memory) is { } text ? ParseSize(text) : null;
+        long? memory = options.GetValue(Memory) is { } text ? ByteSize.Parse(text) : null;
         IReadOnlyList<ModuleShape> shapes = ShapesOf(options);
         var settings = new PlanSettings
         {
@@ -109,7 +109,7 @@ internal static partial class PlanCommand
 
     private static void Show(PlanRow[] rows, int modules, int adapters, int loraRank, long? memory)
     {
-        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{adapters:N0} adapters of rank {loraRank} in {modules} modules: {Size(rows[0].PlainBytes)} as they are");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{adapters:N0} adapters of rank {loraRank} in {modules} modules: {ByteSize.Format(rows[0].PlainBytes)} as they are");
         var table = new Table { Border = TableBorder.Simple };
         foreach (string name in (string[])["rank", "C", "bases", "adapter", "together", "saved", "each", "plain"])
             table.AddColumn(new TableColumn(name).RightAligned().NoWrap().PadLeft(0));
@@ -119,7 +119,7 @@ internal static partial class PlanCommand
         {
             List<string> cells =
             [
-                Text($"{row.Rank}"), Text($"{row.Clusters}"), Size(row.BasisBytes), Size(row.AdapterBytes), Size(row.TotalBytes),
+                Text($"{row.Rank}"), Text($"{row.Clusters}"), ByteSize.Format(row.BasisBytes), ByteSize.Format(row.AdapterBytes), ByteSize.Format(row.TotalBytes),
                 Text($"{row.ParametersSaved:P1}"), Text($"{row.ParametersSavedPerAdapter:P1}"), Text($"{row.PlainEquivalent:F1}"),
             ];
             if (row.AdaptersThatFit is { } fit)
@@ -130,7 +130,7 @@ internal static partial class PlanCommand
         AnsiConsole.Write(table);
         AnsiConsole.WriteLine("saved, each: numbers saved against A and B, with bases and without; plain: uncompressed adapters of as many numbers");
         if (memory is { } limit)
-            AnsiConsole.WriteLine(Text($"fit: compressed adapters in {Size(limit)}, where {rows[0].PlainAdaptersThatFit:N0} fit as they are"));
+            AnsiConsole.WriteLine(Text($"fit: compressed adapters in {ByteSize.Format(limit)}, where {rows[0].PlainAdaptersThatFit:N0} fit as they are"));
     }
 
     private static IReadOnlyList<ModuleShape> ShapesOf(ParseResult options)
@@ -152,32 +152,6 @@ internal static partial class PlanCommand
             : throw new ArgumentException($"the shape '{text}' was not understood; d_out x d_in like 1024x4096 was expected");
     }
 
-    private static long ParseSize(string text)
-    {
-        Match match = ByteSize().Match(text);
-        if (!match.Success)
-            throw new ArgumentException($"the size '{text}' was not understood; a number with B, MB, GB, TB, MiB, GiB or TiB was expected");
-        double unit = match.Groups[2].Value.ToUpperInvariant() switch
-        {
-            "MB" => 1e6,
-            "GB" => 1e9,
-            "TB" => 1e12,
-            "MIB" => 1L << 20,
-            "GIB" => 1L << 30,
-            "TIB" => 1L << 40,
-            _ => 1,
-        };
-        return checked((long)(double.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) * unit));
-    }
-
-    private static string Size(long bytes) => bytes switch
-    {
-        >= 1_000_000_000 => Text($"{bytes / 1e9:F2} GB"),
-        >= 1_000_000 => Text($"{bytes / 1e6:F1} MB"),
-        >= 1_000 => Text($"{bytes / 1e3:F1} kB"),
-        _ => Text($"{bytes} B"),
-    };
-
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static Option<string> DtypeOption(string name, string description) =>
@@ -187,9 +161,6 @@ internal static partial class PlanCommand
 
     [GeneratedRegex(@"\A(\d+)x(\d+)\z")]
     private static partial Regex Shape();
-
-    [GeneratedRegex(@"\A(\d+(?:\.\d+)?)\s*(B|MB|GB|TB|MiB|GiB|TiB)?\z", RegexOptions.IgnoreCase)]
-    private static partial Regex ByteSize();
 
     /// <summary>One line of the table and of the JSON; bytes are bytes, shares are of 1.</summary>
     private sealed record PlanRow(
