@@ -71,7 +71,7 @@ internal static class CompressCommand
             Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
             RankU = options.GetValue(Rank).U,
             RankV = options.GetValue(Rank).V,
-            Clusters = options.GetValue(GoalOptions.Clusters) ?? CompressorOptions.DefaultClusters,
+            Clusters = options.GetValue(GoalOptions.Clusters).Stated ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
             DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },

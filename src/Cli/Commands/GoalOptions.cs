@@ -22,12 +22,11 @@ internal static class GoalOptions
         HelpName = "SIZE",
     };
 
-    /// <summary>Null stands for auto.</summary>
-    public static readonly Option<int?> Clusters = new("--clusters")
+    public static readonly Option<ClusterCount> Clusters = new("--clusters")
     {
         Description = "Groups of adapters with bases of their own, or auto; a node can hold one or several",
         HelpName = "N|auto",
-        DefaultValueFactory = _ => CompressorOptions.DefaultClusters,
+        DefaultValueFactory = _ => new ClusterCount(CompressorOptions.DefaultClusters),
         CustomParser = ParseClusters,
     };
 
@@ -36,7 +35,7 @@ internal static class GoalOptions
     {
         long? budget = options.GetValue(Budget) is { } size ? ByteSize.Parse(size) : null;
         double? target = options.GetValue(TargetError);
-        bool auto = options.GetValue(Clusters) is null;
+        bool auto = options.GetValue(Clusters).Stated is null;
         if (target is null && budget is null)
             return auto ? new CompressionGoal { Rank = options.GetValue(rank) } : null;
         return new CompressionGoal
@@ -44,7 +43,7 @@ internal static class GoalOptions
             TargetError = target,
             BudgetBytes = budget,
             Rank = options.GetResult(rank) is { Implicit: false } ? options.GetValue(rank) : null,
-            Clusters = options.GetResult(Clusters) is { Implicit: false } ? options.GetValue(Clusters) : null,
+            Clusters = options.GetResult(Clusters) is { Implicit: false } ? options.GetValue(Clusters).Stated : null,
         };
     }
 
@@ -67,7 +66,7 @@ internal static class GoalOptions
 
         AnsiConsole.Write(table);
         foreach (string reason in choice.Reasons)
-            AnsiConsole.WriteLine(reason);
+            Console.Out.WriteLine(reason);
     }
 
     /// <summary>What was promised against what was written.</summary>
@@ -81,16 +80,19 @@ internal static class GoalOptions
         return $"{wanted}{verdict}{reached}{gap}";
     }
 
-    private static int? ParseClusters(ArgumentResult argument)
+    private static ClusterCount ParseClusters(ArgumentResult argument)
     {
         string text = argument.Tokens[0].Value;
         if (text == "auto")
-            return null;
+            return new ClusterCount(null);
         if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int clusters) && clusters > 0)
-            return clusters;
+            return new ClusterCount(clusters);
         argument.AddError($"--clusters takes a positive number or auto; '{text}' is neither");
-        return null;
+        return default;
     }
+
+    /// <summary>A number of clusters, or null to have it chosen.</summary>
+    public readonly record struct ClusterCount(int? Stated);
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 

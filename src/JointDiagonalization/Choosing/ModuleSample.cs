@@ -27,7 +27,7 @@ internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int ada
     /// <summary>Directions that are kept per side; ranks beyond are not considered.</summary>
     internal const int Dimensions = 384;
 
-    private const int MostModules = 9;
+    private const int MostModules = 12;
     private const int FewestModules = 3;
 
     // Reading and projecting a module costs about its numbers times the directions kept; this bounds the sum to about a minute.

@@ -3,7 +3,7 @@ namespace Eigengate.JointDiagonalization.Choosing;
 /// <summary>The ranks that are considered on each side.</summary>
 internal sealed class RankGrid
 {
-    private static readonly int[] Ranks = [4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256];
+    private static readonly int[] Ranks = [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256];
 
     // Remainders cost an eigenvalue problem per product, so fewer ranks are tried with them.
     private static readonly int[] RanksWithResidual = [4, 8, 16, 32, 64, 128];

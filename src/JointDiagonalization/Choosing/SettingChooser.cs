@@ -65,7 +65,7 @@ internal sealed class SettingChooser
     {
         ConsideredSetting before = Choice.Chosen;
         _search.LearnFromRun(before, error, bytes);
-        var (next, reachable) = _search.Pick();
+        var (next, reachable) = _search.Pick(hopeful: false);
         if (next.Setting == before.Setting || (!reachable && next.Error >= error))
             return null;
         Choice = Describe(next, reachable);
@@ -76,7 +76,7 @@ internal sealed class SettingChooser
     {
         for (int fits = 1; ; fits++)
         {
-            var (best, reachable) = _search.Pick();
+            var (best, reachable) = _search.Pick(hopeful: fits <= MaxFits);
             if (_goal.BudgetBytes is { } budget && !reachable)
                 throw new ArgumentException($"the budget of {budget} bytes is too small; the smallest setting considered, {best.Setting}, needs {best.Bytes}");
             if (_search.IsFitted(best.Setting) || fits > MaxFits)

@@ -6,6 +6,9 @@ namespace Eigengate.JointDiagonalization.Choosing;
 /// </summary>
 internal sealed class SettingSearch
 {
+    // A fit beats what the spectra say by about this much, so whatever is this near the goal is worth a fit.
+    private const double FitGain = 0.03;
+
     private readonly CompressionGoal _goal;
     private readonly (CompressionSetting Setting, double Error, long Bytes)[] _all;
     private readonly Dictionary<CompressionSetting, double> _fitted = [];
@@ -46,9 +49,12 @@ internal sealed class SettingSearch
     internal bool IsFitted(CompressionSetting setting) => _fitted.ContainsKey(setting);
 
     /// <summary>The best setting by the goal and whether it meets it.</summary>
-    internal (ConsideredSetting Setting, bool Reachable) Pick()
+    /// <param name="hopeful">Whether settings that were not fitted get the benefit of the doubt, in order to be fitted next.</param>
+    internal (ConsideredSetting Setting, bool Reachable) Pick(bool hopeful)
     {
         ConsideredSetting[] all = [.. _all.Select(a => Estimate(a.Setting, a.Error, a.Bytes))];
+        if (hopeful)
+            all = [.. all.Select(s => s.Fitted ? s : s with { Error = s.Error * (1 - FitGain) })];
         if (_goal.TargetError is { } target)
         {
             ConsideredSetting? cheapest = all.Where(s => s.Error <= target).OrderBy(s => s.Bytes).ThenBy(s => s.Error).FirstOrDefault();

@@ -20,9 +20,10 @@ public sealed record AddedAdapter(
     IReadOnlyDictionary<string, double> LostModules)
 {
     /// <summary>Relative squared error of each non-zero product, by module path.</summary>
-    internal SortedDictionary<string, double> Errors { get; } = ErrorsOf(Cores, LostModules);
+    public SortedDictionary<string, double> Errors { get; } = ErrorsOf(Cores, LostModules);
 
-    internal double RelSqError => Errors.Count == 0 ? 0 : Errors.Values.Average();
+    /// <summary>Mean of <see cref="Errors"/>.</summary>
+    public double RelSqError => Errors.Count == 0 ? 0 : Errors.Values.Average();
 
     /// <summary>‖M‖² over all modules.</summary>
     internal double Energy => Cores.Values.Sum(c => c.Norm * c.Norm) + LostModules.Values.Sum(n => n * n);
