@@ -92,7 +92,10 @@ internal static class GoalOptions
     }
 
     /// <summary>A number of clusters, or null to have it chosen.</summary>
-    public readonly record struct ClusterCount(int? Stated);
+    public readonly record struct ClusterCount(int? Stated)
+    {
+        public override string ToString() => Stated?.ToString(CultureInfo.InvariantCulture) ?? "auto";
+    }
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 

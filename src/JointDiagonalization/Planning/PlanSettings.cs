@@ -37,6 +37,10 @@ public sealed record PlanSettings
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LoraRank);
         ArgumentOutOfRangeException.ThrowIfNegative(Residual);
+        if (DType is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new ArgumentOutOfRangeException(nameof(DType), DType, "bases and residuals are stored as F32, BF16 or F16");
+        if (CoreDType is not (null or DType.F32 or DType.BF16 or DType.F16 or DType.I8))
+            throw new ArgumentOutOfRangeException(nameof(CoreDType), CoreDType, "cores are stored as F32, BF16, F16 or I8");
         if (Method == CompressionMethod.Diagonal && RankU != RankV)
             throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
     }
