@@ -1,9 +1,10 @@
 using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Runs;
 
 namespace Eigengate.JointDiagonalization;
 
-/// <summary>Adds up errors, norms and sizes while modules are fitted.</summary>
+/// <summary>Adds up errors, norms and sizes of finished modules.</summary>
 internal sealed class CompressionTally
 {
     private readonly SortedDictionary<string, double>[] _errors;
@@ -22,31 +23,38 @@ internal sealed class CompressionTally
         _energies = new double[adapters];
     }
 
-    internal void AddBasis(SharedBasis basis, double lowerBound)
+    /// <summary>Modules must come in ordinal order of their paths.</summary>
+    /// <returns>The mean error of the module's non-zero products, or null without any.</returns>
+    internal double? Add(string path, FinishedModule module)
     {
-        _storedNumbers += basis.U.numel() + basis.V.numel();
-        _lowerBoundSum += lowerBound;
-    }
+        _storedNumbers += module.StoredNumbers;
+        _lowerBoundSum += module.LowerBound;
+        double errors = 0;
+        int products = 0;
+        foreach (var (i, adapter) in module.AdapterNumbers.Index())
+        {
+            if (module.Has(adapter))
+                _modules[adapter].Add(path);
+            double norm = module.ProductNorms[i], error = module.ProductErrors[i];
+            if (norm == 0)
+                continue;
+            products++;
+            errors += error;
+            _errors[adapter].Add(path, error);
+            _energies[adapter] += norm * norm;
+            _weightedErrorSum += norm * norm * error;
+        }
 
-    internal void AddCore(int adapter, string module, Sigma core)
-    {
-        _modules[adapter].Add(module);
-        _storedNumbers += core.Values.Length;
-        if (core.Norm == 0)
-            return;
-        _products++;
-        double energy = core.Norm * core.Norm;
-        _errors[adapter].Add(module, core.RelSqError);
-        _energies[adapter] += energy;
-        _errorSum += core.RelSqError;
-        _weightedErrorSum += energy * core.RelSqError;
+        _products += products;
+        _errorSum += errors;
+        return products == 0 ? null : errors / products;
     }
 
     internal double Norm(int adapter) => Math.Sqrt(_energies[adapter]);
 
     internal double MeanError(int adapter) => _errors[adapter].Count == 0 ? 0 : _errors[adapter].Values.Average();
 
-    /// <summary>Modules with a core, in the order of the fit (ordinal).</summary>
+    /// <summary>Modules of which something is stored, in ordinal order.</summary>
     internal string[] Modules(int adapter) => [.. _modules[adapter]];
 
     internal CompressionReport Report(BundleManifest manifest, AdapterCollection collection, long bytesOut, double seconds)
@@ -60,6 +68,7 @@ internal sealed class CompressionTally
         {
             Method = manifest.Method,
             Rank = manifest.Rank,
+            Residual = manifest.Residual,
             Clusters = manifest.Clusters,
             Iterations = manifest.Iterations,
             Seed = manifest.Seed,

@@ -261,9 +261,4 @@ public sealed class CompressorTests : IDisposable
             () => Compressor.Compress(Options() with { RankU = rank, Clusters = clusters, Iterations = iterations }, []));
 
     private CompressorOptions Options() => new() { Output = Output };
-
-    private sealed class Immediate(Action<CompressionProgress> action) : IProgress<CompressionProgress>
-    {
-        public void Report(CompressionProgress value) => action(value);
-    }
 }

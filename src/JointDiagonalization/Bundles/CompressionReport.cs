@@ -29,6 +29,9 @@ public sealed record CompressionReport
 
     public required int[] Rank { get; init; }
 
+    /// <summary>Largest rank of any private residual.</summary>
+    public required int Residual { get; init; }
+
     public required int Clusters { get; init; }
 
     public required int Iterations { get; init; }
@@ -58,7 +61,7 @@ public sealed record CompressionReport
     /// <summary>Size of the bundle's data files.</summary>
     public required long BytesOut { get; init; }
 
-    /// <summary>1 − (numbers in bases and cores) / (numbers in all A and B), real shapes.</summary>
+    /// <summary>1 − (numbers in bases, cores and private residuals) / (numbers in all A and B), real shapes.</summary>
     public required double ParametersSaved { get; init; }
 }
 

@@ -57,5 +57,5 @@ public static class GoalCompressor
     }
 
     private static CompressorOptions Applied(CompressorOptions options, CompressionSetting setting) =>
-        options with { RankU = setting.RankU, RankV = setting.RankV, Clusters = setting.Clusters };
+        options with { RankU = setting.RankU, RankV = setting.RankV, Clusters = setting.Clusters, Residual = setting.Residual };
 }

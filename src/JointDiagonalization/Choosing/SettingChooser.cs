@@ -16,7 +16,7 @@ internal sealed class SettingChooser
 
     private static readonly int[] ClusterCounts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 
-    private static readonly int[] Residuals = [0];
+    private static readonly int[] Residuals = [0, 1, 2, 4, 8];
 
     private readonly CompressionGoal _goal;
     private readonly SettingSearch _search;
@@ -48,7 +48,7 @@ internal sealed class SettingChooser
             progress?.Report(new CompressionProgress(CompressionStage.Choosing, surfaces.Count, counts.Length, $"spectra of {count} clusters"));
         }
 
-        var size = new BundleSize(collection, new PlanSettings { DType = options.DType });
+        var size = new BundleSize(collection, new PlanSettings { DType = options.DType, CoreDType = options.CoreDType });
         IEnumerable<CompressionSetting> settings =
             from c in counts
             from t in residuals

@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace Eigengate.JointDiagonalization.Peft;
 
 /// <summary>
-/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ = B′ A′ with A′ = Vᵀ and
-/// B′ = U Σ, or A′ = Σ Vᵀ and B′ = U where U has fewer columns. The rank is that of the basis and the scale is 1.
+/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ + P Qᵀ = B′ A′ with A′ = [Vᵀ; Qᵀ]
+/// and B′ = [U Σ, P], or Σ Vᵀ and U where U has fewer columns. The rank is that of the basis and of the private residual
+/// together, and the scale is 1.
 /// </summary>
 public static class PeftExport
 {
@@ -44,9 +45,9 @@ public static class PeftExport
                     {
                         cancellation.ThrowIfCancellationRequested();
                         if (adapter.Modules.Length == 0)
-                            skipped.Add(new SkippedAdapter(adapter.Id, "has no core in the bundle: all its products are zero"));
+                            skipped.Add(new SkippedAdapter(adapter.Id, "has nothing in the bundle: all its products are zero"));
                         else
-                            WriteAdapter(Path.Combine(working, adapter.Id), bundle.Manifest.BaseModel, bundle.ReadCores(adapter.Id), basis, dtype);
+                            WriteAdapter(Path.Combine(working, adapter.Id), bundle.Manifest.BaseModel, bundle.ReadCores(adapter.Id), bundle.ReadResiduals(adapter.Id), basis, dtype);
                     }
                 }
                 finally
@@ -67,17 +68,25 @@ public static class PeftExport
     }
 
     /// <summary>One adapter that stands on a bundle's bases without being in it, as the folder <paramref name="output"/>.</summary>
-    /// <inheritdoc cref="Write(Bundle, IReadOnlyCollection{string}, string, DType, CancellationToken)" path="/exception"/>
+    /// <exception cref="ArgumentException">It stores nothing.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written.</exception>
     public static void Write(Bundle bundle, AddedAdapter adapter, string output, DType dtype = DType.F32)
     {
         output = RequireFree(output);
-        if (adapter.Cores.Count == 0)
-            throw new ArgumentException($"adapter '{adapter.Id}' has no core: all its products are zero", nameof(adapter));
+        if (adapter.Modules.Length == 0)
+            throw new ArgumentException($"adapter '{adapter.Id}' stores nothing: all its products are zero", nameof(adapter));
+        var shapes = bundle.Manifest.Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
         var basis = bundle.ReadBasis(adapter.Cluster);
         string working = $"{output}.{Guid.NewGuid():N}.tmp";
         try
         {
-            WriteAdapter(working, bundle.Manifest.BaseModel, adapter.Cores.ToDictionary(c => c.Key, c => CoreMatrix.From(c.Value)), basis, dtype);
+            WriteAdapter(
+                working,
+                bundle.Manifest.BaseModel,
+                adapter.Products.Where(p => p.Value.Core is not null).ToDictionary(p => p.Key, p => CoreMatrix.From(p.Value.Core!)),
+                adapter.Products.Where(p => p.Value.Residual is not null).ToDictionary(p => p.Key, p => PrivateResidual.From(p.Value.Residual!)),
+                basis,
+                dtype);
             Directory.Move(working, output);
         }
         finally
@@ -96,18 +105,27 @@ public static class PeftExport
     }
 
     private static void WriteAdapter(
-        string folder, string? baseModel, IReadOnlyDictionary<string, CoreMatrix> cores, IReadOnlyDictionary<string, SharedBasis> basis, DType dtype)
+        string folder,
+        string? baseModel,
+        IReadOnlyDictionary<string, CoreMatrix> cores,
+        IReadOnlyDictionary<string, PrivateResidual> residuals,
+        IReadOnlyDictionary<string, SharedBasis> basis,
+        DType dtype)
     {
         var writer = new SafetensorsWriter().Metadata("format", "pt");
         var ranks = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (var (module, core) in cores)
+        foreach (string module in cores.Keys.Union(residuals.Keys))
         {
-            SharedBasis shared = basis[module];
-            int rank = Math.Min(core.RankU, core.RankV);
-            var (a, b) = Factors(shared, core);
-            ranks.Add(module, rank);
-            writer.Add(TensorNames.FactorA(module), a, [rank, shared.InFeatures], dtype);
-            writer.Add(TensorNames.FactorB(module), b, [shared.OutFeatures, rank], dtype);
+            using var scope = NewDisposeScope();
+            List<(Tensor A, Tensor B)> parts = [];
+            if (cores.TryGetValue(module, out CoreMatrix? core))
+                parts.Add(Factors(basis[module], core));
+            if (residuals.TryGetValue(module, out PrivateResidual? residual))
+                parts.Add((tensor(residual.Q, [residual.InFeatures, residual.Rank]).t(), tensor(residual.P, [residual.OutFeatures, residual.Rank])));
+            Tensor a = cat([.. parts.Select(p => p.A)], 0), b = cat([.. parts.Select(p => p.B)], 1);
+            ranks.Add(module, (int)a.shape[0]);
+            writer.Add(TensorNames.FactorA(module), a.ToFloats(), a.shape, dtype);
+            writer.Add(TensorNames.FactorB(module), b.ToFloats(), b.shape, dtype);
         }
 
         Directory.CreateDirectory(folder);
@@ -115,14 +133,13 @@ public static class PeftExport
         writer.Save(Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 
-    private static (float[] A, float[] B) Factors(SharedBasis shared, CoreMatrix core)
+    /// <summary>A′ [r, d_in] and B′ [d_out, r] of one core, float32; they belong to the caller's scope.</summary>
+    private static (Tensor A, Tensor B) Factors(SharedBasis shared, CoreMatrix core)
     {
-        using var scope = NewDisposeScope();
         Tensor sigma = tensor(core.Values, [core.RankU, core.RankV]).to(ScalarType.Float64);
         Tensor u = shared.U.to(ScalarType.Float64), vt = shared.V.to(ScalarType.Float64).t();
-        return core.RankU < core.RankV
-            ? (sigma.mm(vt).ToFloats(), u.ToFloats())
-            : (vt.ToFloats(), u.mm(sigma).ToFloats());
+        var (a, b) = core.RankU < core.RankV ? (sigma.mm(vt), u) : (vt, u.mm(sigma));
+        return (a.to(ScalarType.Float32), b.to(ScalarType.Float32));
     }
 
     /// <summary>The most common rank stands as r; modules of another have patterns, where alpha follows so that every scale is 1.</summary>

@@ -1,43 +1,53 @@
+using Eigengate.JointDiagonalization.Storage;
+
 namespace Eigengate.JointDiagonalization.Revisions;
 
-/// <summary>An adapter to be added to a published bundle: its cores on the bases that are already there.</summary>
-/// <param name="Id">Its id, new to the bundle.</param>
-/// <param name="Cluster">The cluster on whose bases the cores stand.</param>
-/// <param name="Digest">SHA-256, in hex, of what it was made from.</param>
-/// <param name="Rank">Largest rank of its products at the source.</param>
-/// <param name="SourceBytes">Size of the weights it was made from; 0 when it was made from the bundle itself.</param>
-/// <param name="SourceNumbers">Numbers in A and B that it replaces; 0 likewise.</param>
-/// <param name="Cores">Serving cores by module path.</param>
-/// <param name="LostModules">Modules of which nothing is kept, because the cluster has no basis for them, with the norm of the product.</param>
-public sealed record AddedAdapter(
-    string Id,
-    int Cluster,
-    string Digest,
-    int Rank,
-    long SourceBytes,
-    long SourceNumbers,
-    IReadOnlyDictionary<string, Sigma> Cores,
-    IReadOnlyDictionary<string, double> LostModules)
+/// <summary>An adapter to be added to a published bundle: what it stores on the bases that are already there.</summary>
+public sealed record AddedAdapter
 {
-    /// <summary>Relative squared error of each non-zero product, by module path.</summary>
-    public SortedDictionary<string, double> Errors { get; } = ErrorsOf(Cores, LostModules);
+    internal AddedAdapter(string id, int cluster, string digest, int rank, IReadOnlyDictionary<string, StoredProduct> products)
+    {
+        (Id, Cluster, Digest, Rank, Products) = (id, cluster, digest, rank, products);
+        Errors = new SortedDictionary<string, double>(
+            products.Where(p => p.Value.Norm > 0).ToDictionary(p => p.Key, p => p.Value.RelSqError), StringComparer.Ordinal);
+    }
+
+    /// <summary>Its id, new to the bundle.</summary>
+    public string Id { get; init; }
+
+    /// <summary>The cluster on whose bases it stands.</summary>
+    public int Cluster { get; }
+
+    /// <summary>SHA-256, in hex, of what it was made from.</summary>
+    public string Digest { get; }
+
+    /// <summary>Largest rank of its products at the source.</summary>
+    public int Rank { get; }
+
+    /// <summary>Relative squared error of each non-zero product, by module path; 1 where nothing is kept.</summary>
+    public SortedDictionary<string, double> Errors { get; }
 
     /// <summary>Mean of <see cref="Errors"/>.</summary>
     public double RelSqError => Errors.Count == 0 ? 0 : Errors.Values.Average();
 
+    /// <summary>Size of the weights it was made from; 0 when it was made from the bundle itself.</summary>
+    internal long SourceBytes { get; init; }
+
+    /// <summary>Numbers in A and B that it replaces; 0 likewise.</summary>
+    internal long SourceNumbers { get; init; }
+
+    /// <summary>By module path; a product without core and residual is lost, because the cluster has no basis for it.</summary>
+    internal IReadOnlyDictionary<string, StoredProduct> Products { get; }
+
     /// <summary>‖M‖² over all modules.</summary>
-    internal double Energy => Cores.Values.Sum(c => c.Norm * c.Norm) + LostModules.Values.Sum(n => n * n);
+    internal double Energy => Products.Values.Sum(p => p.Norm * p.Norm);
 
-    /// <summary>‖M − UΣVᵀ‖² over all modules.</summary>
-    internal double LostEnergy => Cores.Values.Sum(c => c.Norm * c.Norm * c.RelSqError) + LostModules.Values.Sum(n => n * n);
+    /// <summary>What is lost of <see cref="Energy"/>.</summary>
+    internal double LostEnergy => Products.Values.Sum(p => p.Norm * p.Norm * p.RelSqError);
 
-    private static SortedDictionary<string, double> ErrorsOf(IReadOnlyDictionary<string, Sigma> cores, IReadOnlyDictionary<string, double> lost)
-    {
-        var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        foreach (var (module, core) in cores.Where(c => c.Value.Norm > 0))
-            errors.Add(module, core.RelSqError);
-        foreach (string module in lost.Keys)
-            errors.Add(module, 1);
-        return errors;
-    }
+    /// <summary>Numbers in its cores and residuals; not their scales.</summary>
+    internal long StoredNumbers => Products.Values.Sum(p => (p.Core?.Count ?? 0) + (p.Residual?.P.Count ?? 0) + (p.Residual?.Q.Count ?? 0));
+
+    /// <summary>Modules of which something is stored.</summary>
+    internal string[] Modules => [.. Products.Where(p => p.Value.Core is not null || p.Value.Residual is not null).Select(p => p.Key).Order(StringComparer.Ordinal)];
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
-using Eigengate.Safetensors;
+using Eigengate.JointDiagonalization.Runs;
+using Eigengate.JointDiagonalization.Storage;
 
 namespace Eigengate.JointDiagonalization.Revisions;
 
@@ -21,32 +22,49 @@ public static class BundleExtension
         Bundle bundle, IReadOnlyList<AddedAdapter> added, string output, bool overwrite = false, CancellationToken cancellation = default)
     {
         Require(bundle, added, output);
+        BundleWriter.RequireFree(output, overwrite);
         long started = Stopwatch.GetTimestamp();
         BundleManifest old = bundle.Manifest;
-        using var writer = new BundleWriter(output, overwrite, Enum.Parse<DType>(old.Dtype));
-        writer.TakeOver(bundle, cancellation);
-        foreach (AddedAdapter adapter in added)
+        using var run = new RunFolder(output, $"{old.Generation} and {string.Join(", ", added.Select(a => a.Digest))}");
+        List<FinishedModule> finished = [];
+        try
         {
-            foreach (var (module, core) in adapter.Cores)
-                writer.AddCore(adapter.Id, module, core);
+            for (int m = 0; m < old.Modules.Length; m++)
+                finished.Add(run.Save(m, Module(old.Modules[m].Path, added)));
+            var writer = new BundleWriter(run.StartBundle(), [.. old.Modules.Select(m => m.Path)], finished);
+            writer.TakeOver(bundle, cancellation);
+            var (files, fileOfAdapter) = writer.WriteCores([.. added.Select(a => a.Id)], cancellation);
+            BundleManifest manifest = Manifest(old, added, files, fileOfAdapter);
+            writer.WriteDescription(manifest, Report(bundle, added, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds));
+            BundleWriter.RequireFree(output, overwrite);
+            run.Complete();
+            return manifest;
         }
+        finally
+        {
+            finished.ForEach(module => module.Dispose());
+        }
+    }
 
-        var (files, fileOfAdapter) = writer.WriteCores([.. added.Select(a => a.Id).Order(StringComparer.Ordinal)], cancellation);
-        BundleAdapter[] entries =
-        [
-            .. added.Select(a => new BundleAdapter(
-                a.Id, a.Cluster, a.Digest, a.Rank, Math.Sqrt(a.Energy), a.RelSqError, fileOfAdapter[a.Id],
-                [.. a.Cores.Keys.Order(StringComparer.Ordinal)])),
-        ];
+    private static FittedModule Module(string path, IReadOnlyList<AddedAdapter> added)
+    {
+        var module = new FittedModule();
+        module.Products.AddRange(added.Index().Where(a => a.Item.Products.ContainsKey(path)).Select(a => a.Item.Products[path] with { Adapter = a.Index }));
+        return module;
+    }
+
+    private static BundleManifest Manifest(BundleManifest old, IReadOnlyList<AddedAdapter> added, BundleFile[] files, string[] fileOfAdapter)
+    {
+        IEnumerable<BundleAdapter> entries = added.Select(
+            (a, i) => new BundleAdapter(a.Id, a.Cluster, a.Digest, a.Rank, Math.Sqrt(a.Energy), a.RelSqError, fileOfAdapter[i], a.Modules));
         BundleManifest manifest = old with
         {
+            Version = BundleManifest.FormatVersion,
             Generation = "",
             Cores = [.. old.Cores, .. files],
             Adapters = [.. old.Adapters.Concat(entries).OrderBy(a => a.Id, StringComparer.Ordinal)],
         };
-        manifest = manifest with { Generation = manifest.ComputeGeneration() };
-        writer.Complete(manifest, Report(bundle, added, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds));
-        return manifest;
+        return manifest with { Generation = manifest.ComputeGeneration() };
     }
 
     private static void Require(Bundle bundle, IReadOnlyList<AddedAdapter> added, string output)
@@ -84,16 +102,15 @@ public static class BundleExtension
             CertifiedGap = null,
             BytesIn = old.BytesIn + added.Sum(a => a.SourceBytes),
             BytesOut = bytesOut,
-            ParametersSaved = Saved(old, bundle.Manifest, added),
+            ParametersSaved = Saved(old, bundle, added),
         };
     }
 
-    private static double Saved(CompressionReport old, BundleManifest manifest, IReadOnlyList<AddedAdapter> added)
+    private static double Saved(CompressionReport old, Bundle bundle, IReadOnlyList<AddedAdapter> added)
     {
-        long stored = manifest.StoredNumbers();
+        double stored = bundle.CountNumbers();
         // The share that was saved says how many numbers the adapters had, unless nothing was stored.
-        double source = old.ParametersSaved < 1 ? stored / (1 - old.ParametersSaved) : 0;
-        double sourceNow = source + added.Sum(a => a.SourceNumbers);
-        return sourceNow == 0 ? 0 : 1 - ((stored + added.Sum(a => a.Cores.Values.Sum(c => (double)c.Values.Length))) / sourceNow);
+        double source = (old.ParametersSaved < 1 ? stored / (1 - old.ParametersSaved) : 0) + added.Sum(a => a.SourceNumbers);
+        return source == 0 ? 0 : 1 - ((stored + added.Sum(a => a.StoredNumbers)) / source);
     }
 }

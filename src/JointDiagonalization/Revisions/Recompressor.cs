@@ -28,13 +28,17 @@ public static class Recompressor
     public static CompressorOptions SettingsOf(BundleManifest manifest, string output) => new()
     {
         Output = output,
-        Method = CompressionMethods.Parse(manifest.Method),
+        Method = CompressionMethods.Named(manifest.Method) is { } method && CompressionMethods.IsJoint(method)
+            ? method
+            : throw new ArgumentException($"the bundle was made with {manifest.Method}, which has no clusters and bases to start from; compress afresh"),
         RankU = manifest.Rank[0],
         RankV = manifest.Rank[1],
         Clusters = manifest.Clusters,
         Seed = manifest.Seed,
         Iterations = manifest.Iterations,
+        Residual = manifest.Residual,
         DType = Enum.Parse<DType>(manifest.Dtype),
+        CoreDType = Enum.Parse<DType>(manifest.CoreDtype),
         BaseModel = manifest.BaseModel,
     };
 
@@ -81,7 +85,7 @@ public static class Recompressor
 
     /// <summary>With less room than before, a larger error is what was asked for.</summary>
     private static bool KeepsSizes(CompressorOptions options, BundleManifest old) =>
-        options.RankU >= old.Rank[0] && options.RankV >= old.Rank[1] && options.Clusters >= old.Clusters;
+        options.RankU >= old.Rank[0] && options.RankV >= old.Rank[1] && options.Residual >= old.Residual && options.Clusters >= old.Clusters;
 
     private static double ColdError(
         CompressorOptions options, AdapterCollection collection, IProgress<CompressionProgress>? progress, CancellationToken cancellation)

@@ -1,4 +1,6 @@
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Methods;
+using Eigengate.JointDiagonalization.Storage;
 using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Revisions;
@@ -24,6 +26,9 @@ internal sealed class WarmStart
     }
 
     internal int[] ClusterOf { get; }
+
+    /// <summary>Of the published bundle.</summary>
+    internal string Generation => _bundle.Manifest.Generation;
 
     internal int Clusters => _publishedOf.Length;
 
@@ -115,7 +120,7 @@ internal sealed class WarmStart
                 if (positions.Length == 0)
                     continue;
                 using CanonicalFactors part = factors.Select(positions);
-                double[] lost = Lost(bundle, c, module, part, device);
+                double[] lost = Lost(bundle, c, module, part, device, cancellation);
                 for (int p = 0; p < lost.Length; p++)
                     errors[part.Owners[p], c] += lost[p];
             }
@@ -126,14 +131,11 @@ internal sealed class WarmStart
         return (errors, products);
     }
 
-    /// <summary>Errors on the published basis as served; everything is lost where there is none.</summary>
-    private static double[] Lost(Bundle bundle, int cluster, string module, CanonicalFactors products, Device device)
+    /// <summary>Errors on the published basis as served, private residuals included; without a basis these are all that is kept.</summary>
+    private static double[] Lost(Bundle bundle, int cluster, string module, CanonicalFactors products, Device device, CancellationToken cancellation)
     {
         using SharedBasis? stored = bundle.ReadBasis(cluster, module);
-        if (stored is null)
-            return [.. Enumerable.Repeat(1.0, products.Count)];
-        using SharedBasis basis = stored.To(device, ScalarType.Float32);
-        bool diagonal = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
-        return [.. (diagonal ? SigmaProjection.ProjectDiagonal(products, basis) : SigmaProjection.Project(products, basis)).Select(s => s.RelSqError)];
+        using SharedBasis? basis = stored?.To(device, ScalarType.Float32);
+        return [.. ProductEncoder.Encode(products, basis, StorageForm.Of(bundle.Manifest), cancellation).Select(p => p.RelSqError)];
     }
 }

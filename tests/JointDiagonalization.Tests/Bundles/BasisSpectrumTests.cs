@@ -22,7 +22,7 @@ public sealed class BasisSpectrumTests : IDisposable
             double[][,] served =
             [
                 .. bundle.Manifest.Adapters.Where(a => a.Cluster == spectrum.Cluster)
-                    .Select(a => ServedDelta.Of(bundle, a.Id, spectrum.Module)).Select(m => Dense.Scaled(m, 1 / Math.Sqrt(Dense.SquaredNorm(m)))),
+                    .Select(a => ServedError.Delta(bundle, a.Id, spectrum.Module)).Select(m => Dense.Scaled(m, 1 / Math.Sqrt(Dense.SquaredNorm(m)))),
             ];
             Matches(spectrum.EnergyU, Dense.Sum(served.Select(m => Dense.Multiply(m, Dense.Transpose(m)))), served.Length);
             Matches(spectrum.EnergyV, Dense.Sum(served.Select(m => Dense.Multiply(Dense.Transpose(m), m))), served.Length);

@@ -73,6 +73,19 @@ public sealed class GoalCompressorTests : IDisposable
     }
 
     [Fact]
+    public void A_residual_as_wide_as_the_adapters_reaches_any_target()
+    {
+        // Adapters that share nothing: any basis is as large as they are.
+        string[] folders = AdapterFolders.Write(_folder["in"], 6, families: 6, noise: 2);
+        GoalResult done = GoalCompressor.Compress(Options(), new CompressionGoal { TargetError = 1e-4, Rank = (4, 4) }, folders);
+        Assert.True(done.Met);
+        Assert.InRange(done.Choices[^1].Chosen.Setting.Residual, 2, 8);
+        Assert.Equal(done.Choices[^1].Chosen.Setting.Residual, done.Result.Manifest.Residual);
+        // Adapters whose remainder has fewer directions store fewer.
+        Assert.InRange(done.Result.Report.BytesOut, done.Choices[^1].Chosen.Bytes / 2, done.Choices[^1].Chosen.Bytes);
+    }
+
+    [Fact]
     public void What_is_stated_is_kept()
     {
         string[] folders = AdapterFolders.Write(_folder["in"], 12, families: 3, noise: 0.3);
@@ -87,7 +100,7 @@ public sealed class GoalCompressorTests : IDisposable
     public void A_target_out_of_reach_gives_the_best_there_is_and_says_so()
     {
         string[] folders = AdapterFolders.Write(_folder["in"], 12, families: 3, noise: 0.5);
-        GoalResult done = GoalCompressor.Compress(Options(), new CompressionGoal { TargetError = 0.001, Rank = (4, 4) }, folders);
+        GoalResult done = GoalCompressor.Compress(Options(), new CompressionGoal { TargetError = 0.001, Rank = (4, 4), Residual = 0 }, folders);
         Assert.False(done.Met);
         Assert.False(done.Choices[^1].Reachable);
         Assert.Contains("No setting considered stays within", done.Choices[^1].Reasons[0], StringComparison.Ordinal);

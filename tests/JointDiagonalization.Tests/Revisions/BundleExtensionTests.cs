@@ -17,10 +17,14 @@ public sealed class BundleExtensionTests : IDisposable
     [InlineData(CompressionMethod.Full, DType.F32, 1e-5)]
     [InlineData(CompressionMethod.Full, DType.BF16, 1e-3)]
     [InlineData(CompressionMethod.Diagonal, DType.F32, 1e-5)]
-    public void Newcomers_are_served_with_the_error_they_were_placed_with_beside_untouched_files(CompressionMethod method, DType dtype, double tolerance)
+    [InlineData(CompressionMethod.Full, DType.F32, 1e-5, 2)]
+    [InlineData(CompressionMethod.Full, DType.F32, 1e-5, 1, DType.I8)]
+    [InlineData(CompressionMethod.Svd, DType.F32, 1e-5)]
+    public void Newcomers_are_served_with_the_error_they_were_placed_with_beside_untouched_files(
+        CompressionMethod method, DType dtype, double tolerance, int residual = 0, DType? coreDtype = null)
     {
         string[] folders = AdapterFolders.Write(_folder["in"], 10);
-        CompressionResult old = Compress(folders[..8], method, dtype);
+        CompressionResult old = Compress(folders[..8], method, dtype, residual, coreDtype);
         PeftAdapter[] newcomers = [.. folders[8..].Select(f => PeftAdapter.Open(f))];
         using Bundle bundle = Bundle.Open(_folder["bundle"]);
         AdapterPlacement[] placements = [.. newcomers.Select(a => AdapterPlacer.Place(bundle, a))];
@@ -110,6 +114,10 @@ public sealed class BundleExtensionTests : IDisposable
 
     private static CompressorOptions Options(string output) => new() { Output = output, RankU = 5, RankV = 5, Clusters = 2 };
 
-    private CompressionResult Compress(string[] folders, CompressionMethod method = CompressionMethod.Full, DType dtype = DType.F32) =>
-        Compressor.Compress(Options(_folder["bundle"]) with { Method = method, DType = dtype }, folders);
+    private CompressionResult Compress(
+        string[] folders, CompressionMethod method = CompressionMethod.Full, DType dtype = DType.F32, int residual = 0, DType? coreDtype = null)
+    {
+        CompressorOptions options = Options(_folder["bundle"]) with { Method = method, DType = dtype, Residual = residual, CoreDType = coreDtype };
+        return Compressor.Compress(method == CompressionMethod.Svd ? options with { RankU = 2, RankV = 2, Clusters = 1 } : options, folders);
+    }
 }

@@ -2,10 +2,11 @@ using Eigengate.JointDiagonalization.Bundles;
 
 namespace Eigengate.JointDiagonalization.Tests.Support;
 
-/// <summary>U Σ Vᵀ of one module as a bundle on disk serves it, dense float64.</summary>
+/// <summary>What a bundle on disk serves in one module without private residuals, dense float64.</summary>
 internal static class ServedDelta
 {
-    internal static double[,] Of(Bundle bundle, string adapter, string module)
+    /// <summary>U Σ Vᵀ</summary>
+    internal static double[,] OfCore(Bundle bundle, string adapter, string module)
     {
         using SharedBasis basis = bundle.ReadBasis(bundle.Adapter(adapter).Cluster, module)!;
         CoreMatrix core = bundle.ReadCores(adapter)[module];
