@@ -38,6 +38,7 @@ internal static class CompressionDisplay
         private static string NameOf(CompressionStage stage) => stage switch
         {
             CompressionStage.Reading => "Reading adapters",
+            CompressionStage.Resuming => "Unfinished run found",
             CompressionStage.Clustering => "Clustering",
             CompressionStage.Fitting => "Fitting modules",
             _ => "Writing the bundle",

@@ -17,9 +17,10 @@ internal static class CompressCommand
 
     private static readonly Option<string> Method = new Option<string>("--method")
     {
-        Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes",
+        Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes; "
+            + "svd: each adapter alone, cut to the rank; ties: all merged into one adapter, a baseline",
         DefaultValueFactory = _ => "full",
-    }.AcceptOnlyFromAmong("full", "diagonal");
+    }.AcceptOnlyFromAmong("full", "diagonal", "svd", "ties");
 
     private static readonly Option<(int U, int V)> Rank = new("--rank")
     {
@@ -30,11 +31,18 @@ internal static class CompressCommand
         CustomParser = RankOption.Parse,
     };
 
+    private static readonly Option<int> Residual = new("--residual") { Description = "Singular pairs of what the core misses, kept for each adapter and module: t·(d_out + d_in) numbers", HelpName = "T" };
+    private static readonly Option<double> Keep = new("--keep") { Description = "With ties: share of each adapter's largest entries that is merged", HelpName = "K", DefaultValueFactory = _ => CompressorOptions.DefaultKeep };
+    private static readonly Option<double> Scale = new("--scale") { Description = "With ties: what the merge is multiplied by", HelpName = "L", DefaultValueFactory = _ => 1 };
+
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
-    private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases and cores", DefaultValueFactory = _ => "float32" }
+    private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases, residuals and cores", DefaultValueFactory = _ => "float32" }
         .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+
+    private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype") { Description = "Storage type of cores alone [default: as --dtype]; int8 has a scale for each row" }
+        .AcceptOnlyFromAmong("float32", "bfloat16", "float16", "int8");
 
     private static readonly Option<string> Device = new Option<string>("--device") { Description = "Where to compute", DefaultValueFactory = _ => "cpu" }
         .AcceptOnlyFromAmong("cpu", "cuda");
@@ -49,12 +57,14 @@ internal static class CompressCommand
             Compresses LoRA adapters of one base model by joint diagonalization: B·A ≈ U·Σ·Vᵀ with U and V shared by a cluster.
 
             Writes a bundle (safetensors and manifest.json) and report.json with every adapter's error. An adapter that cannot be
-            used is left out and named, and the exit code is 2; so it is when --target-error or --budget-bytes was missed.
+            used is left out and named, and the exit code is 2; so it is when --target-error or --budget-bytes was missed. Ctrl+C
+            leaves nothing behind; a run that was killed is continued by the next one of the same adapters and settings.
             """)
         {
-            Adapters, Out, Model, Method, Rank, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Keep, Scale,
+            Dtype, CoreDtype, Device, Threads, Strict, Overwrite,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 
@@ -68,20 +78,24 @@ internal static class CompressCommand
         var settings = new CompressorOptions
         {
             Output = options.GetValue(Out)!,
-            Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
+            Method = Enum.Parse<CompressionMethod>(options.GetValue(Method)!, ignoreCase: true),
             RankU = options.GetValue(Rank).U,
             RankV = options.GetValue(Rank).V,
+            Residual = options.GetValue(Residual),
+            Keep = options.GetValue(Keep),
+            MergeScale = options.GetValue(Scale),
             Clusters = options.GetValue(GoalOptions.Clusters).Stated ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
-            DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },
+            DType = StorageType(options.GetValue(Dtype)!),
+            CoreDType = options.GetValue(CoreDtype) is { } coreDtype ? StorageType(coreDtype) : null,
             Device = options.GetValue(Device)!,
             Threads = options.GetValue(Threads),
             Strict = options.GetValue(Strict),
             Overwrite = options.GetValue(Overwrite),
             BaseModelFolder = options.GetValue(Model),
         };
-        if (GoalOptions.GoalOf(options, Rank) is { } goal)
+        if (GoalOptions.GoalOf(options, Rank, Residual) is { } goal)
             return RunFor(goal, settings, folders, cancel);
         CompressionResult result = CompressionDisplay.Show(progress => Compressor.Compress(settings, folders, progress, cancel));
         Summarize(result, settings.Output);
@@ -100,15 +114,19 @@ internal static class CompressCommand
         return result.Skipped.Count == 0 && done.Met ? ExitCode.Success : ExitCode.Partial;
     }
 
+    private static DType StorageType(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };
+
     private static void Summarize(CompressionResult result, string output)
     {
         foreach (SkippedAdapter skipped in result.Skipped)
             Console.Error.WriteLine($"left out: {skipped.Id}: {skipped.Reason}");
+        foreach (string note in result.Notes)
+            Console.Error.WriteLine($"note: {note}");
 
         var report = result.Report;
         var table = new Table { Border = TableBorder.Simple, ShowHeaders = false };
         table.AddColumns("", "");
-        Row("adapters", $"{report.Adapters.Length} in {report.Clusters} clusters, basis rank {string.Join("x", report.Rank.Distinct())}");
+        Row("adapters", $"{report.Adapters.Length} in {report.Clusters} clusters, {report.Method}, rank {string.Join("x", report.Rank.Distinct())}{(report.Residual > 0 ? $", private {report.Residual}" : "")}");
         Row("mean relative squared error", report.MeanRelSqError.ToString("P2", CultureInfo.InvariantCulture));
         Row("parameters saved", report.ParametersSaved.ToString("P1", CultureInfo.InvariantCulture));
         Row("bytes", $"{Megabytes(report.BytesIn)} in, {Megabytes(report.BytesOut)} out");

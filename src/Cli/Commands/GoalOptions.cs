@@ -31,18 +31,19 @@ internal static class GoalOptions
     };
 
     /// <summary>What is to be chosen, or null when everything is stated. Options that the user gave himself are kept.</summary>
-    public static CompressionGoal? GoalOf(ParseResult options, Option<(int U, int V)> rank)
+    public static CompressionGoal? GoalOf(ParseResult options, Option<(int U, int V)> rank, Option<int> residual)
     {
         long? budget = options.GetValue(Budget) is { } size ? ByteSize.Parse(size) : null;
         double? target = options.GetValue(TargetError);
         bool auto = options.GetValue(Clusters).Stated is null;
         if (target is null && budget is null)
-            return auto ? new CompressionGoal { Rank = options.GetValue(rank) } : null;
+            return auto ? new CompressionGoal { Rank = options.GetValue(rank), Residual = options.GetValue(residual) } : null;
         return new CompressionGoal
         {
             TargetError = target,
             BudgetBytes = budget,
             Rank = options.GetResult(rank) is { Implicit: false } ? options.GetValue(rank) : null,
+            Residual = options.GetResult(residual) is { Implicit: false } ? options.GetValue(residual) : null,
             Clusters = options.GetResult(Clusters) is { Implicit: false } ? options.GetValue(Clusters).Stated : null,
         };
     }

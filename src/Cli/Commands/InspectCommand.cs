@@ -61,7 +61,10 @@ internal static class InspectCommand
                     manifest.BaseModel,
                     manifest.Method,
                     manifest.Rank,
+                    manifest.Residual,
                     manifest.Dtype,
+                    manifest.CoreDtype,
+                    manifest.Merge,
                     adapters = manifest.Adapters.Length,
                     modules = manifest.Modules,
                     clusters,
@@ -79,10 +82,10 @@ internal static class InspectCommand
         var summary = new Table { Border = TableBorder.Simple, ShowHeaders = false };
         summary.AddColumns("", "");
         Row("base model", manifest.BaseModel ?? "(adapters disagree)");
-        Row("method", $"{manifest.Method}, rank {manifest.Rank[0]} x {manifest.Rank[1]}, {manifest.Dtype}");
+        Row("method", $"{manifest.Method}, rank {manifest.Rank[0]} x {manifest.Rank[1]}, private rank {manifest.Residual}, {manifest.Dtype} with cores in {manifest.CoreDtype}");
         Row("generation", manifest.Generation[..16]);
         Row("adapters", $"{manifest.Adapters.Length} in {manifest.Modules.Length} modules");
-        Row("bytes", $"{Megabytes(clusters.Sum(c => c.BasisBytes))} of bases, {Megabytes(coreBytes)} of cores");
+        Row("bytes", $"{Megabytes(clusters.Sum(c => c.BasisBytes))} of bases, {Megabytes(coreBytes)} of cores and residuals");
         Row("error of adapters", $"median {Percent(Quantile(errors, 0.5))}, nine of ten within {Percent(Quantile(errors, 0.9))}, worst {Percent(Quantile(errors, 1))}");
         Row("worst", string.Join(", ", worst.Select(a => $"{a.Id} {Percent(a.RelSqError)}")));
         AnsiConsole.Write(summary);

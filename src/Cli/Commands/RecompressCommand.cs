@@ -4,6 +4,7 @@ using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.JointDiagonalization.Revisions;
+using Eigengate.Safetensors;
 using Spectre.Console;
 
 namespace Eigengate.Cli.Commands;
@@ -26,6 +27,14 @@ internal static class RecompressCommand
     };
 
     private static readonly Option<int?> Clusters = new("--clusters") { Description = "Number of clusters [default: as before]", HelpName = "N" };
+    private static readonly Option<int?> Residual = new("--residual") { Description = "Rank of the private residuals [default: as before]", HelpName = "T" };
+
+    private static readonly Option<string?> Dtype = new Option<string?>("--dtype") { Description = "Storage type of bases, residuals and cores [default: as before]" }
+        .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+
+    private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype") { Description = "Storage type of cores alone [default: as before, or as a --dtype that is given]" }
+        .AcceptOnlyFromAmong("float32", "bfloat16", "float16", "int8");
+
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: as before]", HelpName = "N" };
     private static readonly Option<bool> ColdCheck = new("--cold-check") { Description = "Also compress from nothing, to compare: warm starts stay in old optima. Takes as long again, twice the space meanwhile" };
     private static readonly Option<int?> Threads = new("--threads") { Description = "Compute threads [default: as compress]", HelpName = "N" };
@@ -43,7 +52,7 @@ internal static class RecompressCommand
             Example:  eigengate recompress --bundle my-bundle --adapters my-adapters --out my-bundle-2
             """)
         {
-            Source, Adapters, Out, Model, Rank, Clusters, Iterations, ColdCheck, Threads, Strict, Overwrite,
+            Source, Adapters, Out, Model, Rank, Clusters, Residual, Dtype, CoreDtype, Iterations, ColdCheck, Threads, Strict, Overwrite,
         };
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
@@ -69,12 +78,17 @@ internal static class RecompressCommand
         RankU = options.GetValue(Rank)?.U ?? old.RankU,
         RankV = options.GetValue(Rank)?.V ?? old.RankV,
         Clusters = options.GetValue(Clusters) ?? old.Clusters,
+        Residual = options.GetValue(Residual) ?? old.Residual,
+        DType = options.GetValue(Dtype) is { } dtype ? StorageType(dtype) : old.DType,
+        CoreDType = options.GetValue(CoreDtype) is { } core ? StorageType(core) : options.GetValue(Dtype) is null ? old.CoreDType : null,
         Iterations = options.GetValue(Iterations) ?? old.Iterations,
         Threads = options.GetValue(Threads),
         Strict = options.GetValue(Strict),
         Overwrite = options.GetValue(Overwrite),
         BaseModelFolder = options.GetValue(Model),
     };
+
+    private static DType StorageType(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };
 
     private static void Summarize(Bundle old, RecompressionResult done, string output)
     {
