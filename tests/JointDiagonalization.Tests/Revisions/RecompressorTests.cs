@@ -15,16 +15,18 @@ public sealed class RecompressorTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData(CompressionMethod.Full)]
-    [InlineData(CompressionMethod.Diagonal)]
-    public void The_new_bases_are_never_worse_than_the_old_ones_on_the_same_adapters(CompressionMethod method) =>
+    [InlineData(CompressionMethod.Full, 0, DType.F32)]
+    [InlineData(CompressionMethod.Full, 1, DType.F32)]
+    [InlineData(CompressionMethod.Full, 0, DType.I8)]
+    [InlineData(CompressionMethod.Diagonal, 0, DType.F32)]
+    public void The_new_bases_are_never_worse_than_the_old_ones_on_the_same_adapters(CompressionMethod method, int residual, DType coreDtype) =>
         Gen.Select(Gen.Int[0, 10_000], Gen.Int[1, 4], Gen.Int[2, 5], Gen.Int[1, 3], Gen.Double[0.02, 1]).Sample(
             (seed, clusters, rank, families, noise) =>
             {
                 using var folder = new TemporaryFolder();
                 string[] folders = AdapterFolders.Write(folder["in"], 10, families, noise: noise, seed: seed);
                 Compressor.Compress(
-                    new CompressorOptions { Output = folder["old"], Method = method, RankU = rank, RankV = rank, Clusters = clusters, Iterations = 3 },
+                    new CompressorOptions { Output = folder["old"], Method = method, RankU = rank, RankV = rank, Clusters = clusters, Iterations = 3, Residual = residual, CoreDType = coreDtype },
                     folders[..7]);
                 using Bundle old = Bundle.Open(folder["old"]);
                 RecompressionResult result = Recompressor.Recompress(old, Recompressor.SettingsOf(old.Manifest, folder["new"]), folders[2..]);
@@ -123,6 +125,23 @@ public sealed class RecompressorTests : IDisposable
         double cold = Compressor.Compress(options with { Output = _folder["cold"] }, folders).Report.MeanRelSqError;
         Assert.Equal(cold, result.ColdError!.Value, 1e-9);
         Assert.Equal(["cold", "in", "new", "old"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public void Residuals_and_storage_types_stay_and_what_has_no_bases_is_refused()
+    {
+        string[] folders = AdapterFolders.Write(_folder["in"], 6);
+        CompressorOptions settings = new() { Output = _folder["old"], RankU = 4, RankV = 4, Residual = 2, DType = DType.BF16, CoreDType = DType.I8 };
+        Compressor.Compress(settings, folders);
+        using (Bundle old = Bundle.Open(_folder["old"]))
+        {
+            BundleManifest next = Recompressor.Recompress(old, Recompressor.SettingsOf(old.Manifest, _folder["new"]), folders).Result.Manifest;
+            Assert.Equal((2, "BF16", "I8"), (next.Residual, next.Dtype, next.CoreDtype));
+        }
+
+        Compressor.Compress(new CompressorOptions { Output = _folder["svd"], Method = CompressionMethod.Svd, RankU = 2, RankV = 2 }, folders);
+        using Bundle svd = Bundle.Open(_folder["svd"]);
+        Assert.Contains("no clusters and bases", Assert.Throws<ArgumentException>(() => Recompressor.SettingsOf(svd.Manifest, _folder["x"])).Message, StringComparison.Ordinal);
     }
 
     [Fact]
