@@ -14,12 +14,15 @@ internal sealed class ErrorSurface
     private const int ChunkProducts = 64;
 
     // Remainders are estimated from a part of the products, as a share of the error without residual.
-    private const int ProductsForResidual = 96;
+    private const int ProductsForResidual = 32;
 
     private readonly Dictionary<(int U, int V), double> _errors;
     private readonly Dictionary<(int U, int V, int Residual), double> _shares = [];
 
-    private ErrorSurface(Dictionary<(int U, int V), double> errors) => _errors = errors;
+    private ErrorSurface(Dictionary<(int U, int V), double> errors, IReadOnlyList<(int U, int V)> withResidual) => (_errors, WithResidual) = (errors, withResidual);
+
+    /// <summary>The pairs that were tried with a private residual.</summary>
+    internal IReadOnlyList<(int U, int V)> WithResidual { get; }
 
     internal double Error(CompressionSetting setting) =>
         _errors[(setting.RankU, setting.RankV)] * (setting.Residual == 0 ? 1 : _shares[(setting.RankU, setting.RankV, setting.Residual)]);
@@ -28,13 +31,20 @@ internal sealed class ErrorSurface
     /// <param name="clusterOf">Cluster of each adapter.</param>
     /// <param name="clusters">Number of clusters.</param>
     /// <param name="grid">Ranks to read off.</param>
+    /// <param name="withResidual">Those of them to try with a private residual.</param>
     /// <param name="residuals">Residual ranks above 0 to try.</param>
     /// <param name="cancellation">Checked between clusters.</param>
     internal static ErrorSurface Of(
-        ModuleSample sample, int[] clusterOf, int clusters, RankGrid grid, IReadOnlyList<int> residuals, CancellationToken cancellation)
+        ModuleSample sample,
+        int[] clusterOf,
+        int clusters,
+        RankGrid grid,
+        IReadOnlyList<(int U, int V)> withResidual,
+        IReadOnlyList<int> residuals,
+        CancellationToken cancellation)
     {
         var captured = grid.Pairs.ToDictionary(p => p, _ => 0.0);
-        var remainders = new Remainders(grid.WithResidual, residuals);
+        var remainders = new Remainders(withResidual, residuals);
         double products = 0;
         foreach (SampledModule module in sample.Modules)
         {
@@ -48,7 +58,7 @@ internal sealed class ErrorSurface
             }
         }
 
-        var surface = new ErrorSurface(captured.ToDictionary(c => c.Key, c => products == 0 ? 0 : Math.Max(0, 1 - (c.Value / products))));
+        var surface = new ErrorSurface(captured.ToDictionary(c => c.Key, c => products == 0 ? 0 : Math.Max(0, 1 - (c.Value / products))), withResidual);
         remainders.WriteShares(surface._shares);
         return surface;
     }
@@ -69,7 +79,7 @@ internal sealed class ErrorSurface
 
         if (remainders.IsEmpty)
             return;
-        int step = Math.Max(1, module.Factors.Count / ProductsForResidual);
+        int step = (module.Factors.Count + ProductsForResidual - 1) / ProductsForResidual;
         long[] part = [.. Enumerable.Range(0, members.Length).Where(i => i % step == 0).Select(i => (long)i)];
         Tensor index = tensor(part).to(z.device), owners = tensor(part.Select(i => (long)members[i]).ToArray()).to(z.device);
         remainders.Add(
@@ -94,16 +104,16 @@ internal sealed class ErrorSurface
     }
 
     /// <summary>What a residual leaves, against what is left without one, summed over a part of the products.</summary>
-    private sealed class Remainders((int U, int V)[] pairs, IReadOnlyList<int> residuals)
+    private sealed class Remainders(IReadOnlyList<(int U, int V)> pairs, IReadOnlyList<int> residuals)
     {
-        private readonly double[,] _left = new double[pairs.Length, residuals.Count + 1];
+        private readonly double[,] _left = new double[pairs.Count, residuals.Count + 1];
         private readonly int[] _ranks = [0, .. residuals];
 
-        internal bool IsEmpty => residuals.Count == 0;
+        internal bool IsEmpty => residuals.Count == 0 || pairs.Count == 0;
 
         internal void Add(double weight, Tensor energies, Tensor z, Tensor w)
         {
-            for (int p = 0; p < pairs.Length; p++)
+            for (int p = 0; p < pairs.Count; p++)
             {
                 using var scope = NewDisposeScope();
                 double[][] errors = ResidualTail.Errors(
@@ -118,7 +128,7 @@ internal sealed class ErrorSurface
 
         internal void WriteShares(Dictionary<(int U, int V, int Residual), double> shares)
         {
-            for (int p = 0; p < pairs.Length; p++)
+            for (int p = 0; p < pairs.Count; p++)
             {
                 for (int t = 1; t < _ranks.Length; t++)
                     shares[(pairs[p].U, pairs[p].V, _ranks[t])] = _left[p, 0] <= 0 ? 0 : _left[p, t] / _left[p, 0];

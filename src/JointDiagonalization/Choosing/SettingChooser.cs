@@ -41,23 +41,39 @@ internal sealed class SettingChooser
         int[] residuals = goal.Residual is { } only ? [only] : goal.TargetError is null && goal.BudgetBytes is null ? [0] : Residuals;
         int[] counts = goal.Clusters is { } given ? [Math.Min(given, starts.Active)] : [.. ClusterCounts.Where(c => c == 1 || c * MembersPerCluster <= starts.Active)];
         var assignments = counts.ToDictionary(c => c, c => starts.Assign(c, options.Seed));
+        var size = new BundleSize(collection, new PlanSettings { DType = options.DType, CoreDType = options.CoreDType });
         Dictionary<int, ErrorSurface> surfaces = [];
         foreach (int count in counts)
         {
-            surfaces[count] = ErrorSurface.Of(sample, assignments[count], count, grid, [.. residuals.Where(t => t > 0)], cancellation);
+            surfaces[count] = ErrorSurface.Of(
+                sample, assignments[count], count, grid, Promising(goal, grid, residuals, count, surfaces, size), [.. residuals.Where(t => t > 0)], cancellation);
             progress?.Report(new CompressionProgress(CompressionStage.Choosing, surfaces.Count, counts.Length, $"spectra of {count} clusters"));
         }
 
-        var size = new BundleSize(collection, new PlanSettings { DType = options.DType, CoreDType = options.CoreDType });
         IEnumerable<CompressionSetting> settings =
             from c in counts
             from t in residuals
-            from pair in t == 0 ? grid.Pairs : grid.WithResidual
+            from pair in t == 0 ? grid.Pairs : surfaces[c].WithResidual
             select new CompressionSetting(pair.U, pair.V, c, t);
         var search = new SettingSearch(goal, settings, s => surfaces[s.Clusters].Error(s), size.Of);
         var chooser = new SettingChooser(goal, sample, search);
         chooser.FitUntilSettled(new SampleFit(sample, options.Seed, cancellation), assignments, progress);
         return chooser;
+    }
+
+    /// <summary>Pairs whose smallest residual fits the budget, or is smaller than what is known to meet the target without one.</summary>
+    private static (int U, int V)[] Promising(
+        CompressionGoal goal, RankGrid grid, int[] residuals, int clusters, Dictionary<int, ErrorSurface> surfaces, BundleSize size)
+    {
+        if (!residuals.Contains(0))
+            return grid.WithResidual;
+        long most = goal.BudgetBytes ?? (
+            from surface in surfaces
+            from pair in grid.Pairs
+            let setting = new CompressionSetting(pair.U, pair.V, surface.Key, 0)
+            where surface.Value.Error(setting) <= goal.TargetError
+            select size.Of(setting)).DefaultIfEmpty(long.MaxValue).Min();
+        return [.. grid.WithResidual.Where(p => size.Of(new CompressionSetting(p.U, p.V, clusters, 1)) <= most)];
     }
 
     /// <summary>The next choice after a run that missed the goal, now that its error and size are known; null when nothing considered is expected to do better.</summary>

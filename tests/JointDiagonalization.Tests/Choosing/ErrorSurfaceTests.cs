@@ -18,7 +18,7 @@ public sealed class ErrorSurfaceTests
         LoraDelta[] deltas = Synthetic.Families(4, 12, 3, 30, 24, 5, 6, 0.3);
         int[] clusterOf = [.. Enumerable.Range(0, 12).Select(i => i % clusters)];
         using ModuleSample sample = SampleOf(deltas);
-        ErrorSurface surface = ErrorSurface.Of(sample, clusterOf, clusters, RankGrid.UpTo(30, 24), [], CancellationToken.None);
+        ErrorSurface surface = ErrorSurface.Of(sample, clusterOf, clusters, RankGrid.UpTo(30, 24), [], [], CancellationToken.None);
         foreach (var (rankU, rankV) in Pairs)
         {
             double lost = 0;
@@ -40,7 +40,7 @@ public sealed class ErrorSurfaceTests
         LoraDelta[] deltas = Synthetic.Unstructured(9, 10, 40, 32, 4);
         using ModuleSample sample = SampleOf(deltas);
         int[] one = new int[10];
-        ErrorSurface surface = ErrorSurface.Of(sample, one, 1, RankGrid.UpTo(40, 32), [], CancellationToken.None);
+        ErrorSurface surface = ErrorSurface.Of(sample, one, 1, RankGrid.UpTo(40, 32), [], [], CancellationToken.None);
         var setting = new CompressionSetting(16, 8, 1, 0);
         double fitted = new SampleFit(sample, 0, CancellationToken.None).Error(setting, one);
         using var fit = new JointDiagonalizer(new FitOptions { RankU = 16, RankV = 8 }).Fit(sample.Modules[0].Factors);
@@ -54,7 +54,7 @@ public sealed class ErrorSurfaceTests
     {
         LoraDelta[] deltas = Synthetic.Unstructured(5, 8, 20, 20, 3);
         using ModuleSample sample = SampleOf(deltas);
-        ErrorSurface surface = ErrorSurface.Of(sample, new int[8], 1, RankGrid.UpTo(20, 20), [1, 2, 6], CancellationToken.None);
+        ErrorSurface surface = ErrorSurface.Of(sample, new int[8], 1, RankGrid.UpTo(20, 20), [(4, 8)], [1, 2, 6], CancellationToken.None);
         double[] errors = [.. new[] { 0, 1, 2, 6 }.Select(t => surface.Error(new CompressionSetting(4, 8, 1, t)))];
         Assert.Equal(errors.OrderDescending(), errors);
         Assert.True(errors[1] < 0.9 * errors[0]);
