@@ -12,7 +12,7 @@ namespace Eigengate.Inference;
 /// <summary>Everything an engine owns on the device, built once from a model directory and the options.</summary>
 internal sealed class EngineParts : IDisposable
 {
-    private EngineParts(EngineOptions options, Tokenizer tokenizer, LlamaModel model, int maxModelLength, int kvBlocks, ScalarType dtype, Device device)
+    private EngineParts(EngineOptions options, Tokenizer tokenizer, DecoderModel model, int maxModelLength, int kvBlocks, ScalarType dtype, Device device)
     {
         Options = options;
         Tokenizer = tokenizer;
@@ -28,7 +28,7 @@ internal sealed class EngineParts : IDisposable
 
     public Tokenizer Tokenizer { get; }
 
-    public LlamaModel Model { get; }
+    public DecoderModel Model { get; }
 
     /// <summary>Tokens of one sequence that the model and the options allow.</summary>
     public int MaxModelLength { get; }
@@ -55,9 +55,9 @@ internal sealed class EngineParts : IDisposable
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
-        LlamaWeights weights = LlamaWeights.Load(directory, config, dtype, device);
+        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
         IKernels kernels = CreateKernels(config, rotary, options, device);
-        var model = new LlamaModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
+        var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);
     }
 

@@ -72,9 +72,9 @@ internal static class TestAdapters
     };
 
     /// <summary>The dense model that serving this adapter must equal.</summary>
-    public static Float64Llama Dense(TestModel model, IReadOnlyDictionary<string, ClusterBasis> bases, AdapterWeights adapter)
+    public static Float64Decoder Dense(TestModel model, IReadOnlyDictionary<string, ClusterBasis> bases, AdapterWeights adapter)
     {
-        var dense = new Float64Llama(model);
+        var dense = new Float64Decoder(model);
         foreach (var (name, core) in adapter.Cores)
             dense.Add(name, Delta(bases[name], core));
         foreach (var (name, residual) in adapter.Residuals)

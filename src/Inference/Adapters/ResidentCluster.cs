@@ -24,6 +24,12 @@ internal sealed record SiteBasis(Matrix Shrink, IReadOnlyList<ModuleBasis> Modul
     public int ShrinkWidth { get; } = Modules.Sum(m => m.RV);
 
     public int CoreWidth { get; } = Modules.Sum(m => m.RU);
+
+    /// <summary>Where the site's cores begin in an adapter's slot, in floats; the modules' cores follow each other.</summary>
+    public int CoreOffset { get; } = Modules[0].CoreOffset;
+
+    /// <summary>Cache lines of 16 floats that the site's cores of one adapter take.</summary>
+    public int CoreLines { get; } = (Modules.Sum(m => m.RU * m.RV) + 15) / 16;
 }
 
 /// <summary>The shared bases of one adapter cluster on the device. Immutable; disposed by the store when no adapter uses it.</summary>
