@@ -64,6 +64,7 @@ internal static class CompressCommand
             Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Keep, Scale,
             Dtype, CoreDtype, Device, Threads, Strict, Overwrite,
         };
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }

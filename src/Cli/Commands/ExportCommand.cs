@@ -36,7 +36,8 @@ internal static class ExportCommand
         {
             To, Source, Out, Adapters, Dtype,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 

@@ -43,6 +43,7 @@ internal static class ProjectCommand
         {
             Source, Adapter, Threshold, Out, Overwrite, Json,
         };
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }

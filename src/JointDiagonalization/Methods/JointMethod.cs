@@ -15,7 +15,8 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
     public FittedModule Fit(string path, CanonicalFactors factors, IReadOnlyList<int> clusterOf, CancellationToken cancellation)
     {
         var module = new FittedModule();
-        for (int cluster = 0; cluster <= clusterOf.Max(); cluster++)
+        int clusters = clusterOf.Max() + 1;
+        for (int cluster = 0; cluster < clusters; cluster++)
         {
             cancellation.ThrowIfCancellationRequested();
             int[] positions = [.. Enumerable.Range(0, factors.Count).Where(p => clusterOf[factors.Owners[p]] == cluster)];

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Revisions;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
@@ -22,7 +23,7 @@ public static class PeftExport
     /// <param name="cancellation">Checked between adapters.</param>
     /// <returns>Adapters that have no core in the bundle and so cannot be written as LoRA.</returns>
     /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
-    /// <exception cref="IOException">The output exists or cannot be written.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written, for one because the disk is full.</exception>
     public static IReadOnlyList<SkippedAdapter> Write(
         Bundle bundle, IReadOnlyCollection<string> adapters, string output, DType dtype = DType.F32, CancellationToken cancellation = default)
     {
@@ -129,8 +130,8 @@ public static class PeftExport
         }
 
         Directory.CreateDirectory(folder);
-        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), Config(baseModel, ranks));
-        writer.Save(Path.Combine(folder, PeftAdapter.WeightsFile));
+        DiskWriter.Save(Config(baseModel, ranks), Path.Combine(folder, PeftConfig.FileName));
+        DiskWriter.Save(writer, Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 
     /// <summary>A′ [r, d_in] and B′ [d_out, r] of one core, float32; they belong to the caller's scope.</summary>

@@ -14,6 +14,8 @@ internal static class RunIdentity
         byte[] text = JsonSerializer.SerializeToUtf8Bytes(new
         {
             Build = typeof(RunIdentity).Assembly.ManifestModule.ModuleVersionId,
+            // Decides how sums are split among threads, when the settings do not.
+            Environment.ProcessorCount,
             Settings = settings,
             Start = warm is null ? null : new { warm.Generation, warm.ClusterOf, warm.MayMove },
             Adapters = collection.Adapters.Select((adapter, i) => new { adapter.Id, adapter.BaseModel, Digest = collection.Digests[i] }),

@@ -58,6 +58,13 @@ public sealed class StoredTensorTests : IDisposable
     }
 
     [Fact]
+    public void Values_beyond_half_precision_are_kept_in_single()
+    {
+        Assert.Equal((DType.F16, DType.F32), (StoredTensor.Of([65504, 1], DType.F16, 2).DType, StoredTensor.Of([-65536, 1], DType.F16, 2).DType));
+        Assert.Equal([-65536, 1], StoredTensor.Of([-65536, 1], DType.F16, 2).Widen());
+    }
+
+    [Fact]
     public void Integers_without_fitting_scales_are_refused_by_name()
     {
         byte[] Bytes(SafetensorsWriter writer) => writer.AddRaw("m", DType.I8, [2, 2], [1, 2, 3, 4]).ToArray();
