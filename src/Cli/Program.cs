@@ -17,6 +17,8 @@ var root = new RootCommand("""
     PlanCommand.Create(),
     InspectCommand.Create(),
     ProjectCommand.Create(),
+    RecompressCommand.Create(),
+    ComposeCommand.Create(),
     ExportCommand.Create(),
 };
 

@@ -7,6 +7,12 @@ public enum CompressionStage
     /// <summary>Opening adapters: one step each.</summary>
     Reading,
 
+    /// <summary>Reading a sample of modules, one step each, and trying settings on it.</summary>
+    Choosing,
+
+    /// <summary>Measuring the adapters on a published bundle: one module each.</summary>
+    Comparing,
+
     /// <summary>Told once, when an unfinished run was found: its finished modules are taken over, or it is removed.</summary>
     Resuming,
 

@@ -3,6 +3,7 @@ using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Methods;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.JointDiagonalization.Runs;
 using Eigengate.JointDiagonalization.Storage;
 using static TorchSharp.torch;
@@ -21,15 +22,17 @@ public sealed class Compressor
     private readonly CancellationToken _cancellation;
     private readonly Device _device;
     private readonly IModuleMethod _method;
+    private readonly WarmStart? _warm;
 
-    private Compressor(CompressorOptions options, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
+    private Compressor(CompressorOptions options, WarmStart? warm, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
     {
         options.Validate();
         _options = options;
+        _warm = warm;
         _progress = progress;
         _cancellation = cancellation;
         _device = device(options.Device);
-        _method = ModuleMethod.Of(options);
+        _method = ModuleMethod.Of(options, warm);
     }
 
     /// <param name="options">What to write, and how small.</param>
@@ -42,19 +45,27 @@ public sealed class Compressor
         CompressorOptions options,
         IReadOnlyList<string> adapterFolders,
         IProgress<CompressionProgress>? progress = null,
-        CancellationToken cancellation = default) => new Compressor(options, progress, cancellation).Run(adapterFolders);
-
-    private CompressionResult Run(IReadOnlyList<string> folders)
+        CancellationToken cancellation = default)
     {
-        long started = Stopwatch.GetTimestamp();
+        options.Validate();
         // Refused before hours of work, and again when the bundle is moved to its place.
-        BundleWriter.RequireFree(_options.Output, _options.Overwrite);
-        var baseShapes = _options.BaseModelFolder is { } folder ? BaseShapes.Read(folder) : null;
-        AdapterCollection collection = AdapterCollection.Open(folders, baseShapes, _options.Strict, _progress, _cancellation);
+        BundleWriter.RequireFree(options.Output, options.Overwrite);
+        return Compress(options, AdapterCollection.Open(options, adapterFolders, progress, cancellation), null, progress, cancellation);
+    }
 
+    /// <summary>The same with adapters that are open already, and from where a published bundle left off when one is given.</summary>
+    internal static CompressionResult Compress(
+        CompressorOptions options,
+        AdapterCollection collection,
+        WarmStart? warm,
+        IProgress<CompressionProgress>? progress,
+        CancellationToken cancellation) => new Compressor(options, warm, progress, cancellation).Run(collection);
+
+    private CompressionResult Run(AdapterCollection collection)
+    {
         using ComputeThreads threads = ComputeThreads.Use(_options.Threads, collection.Modules.Max(m => Math.Max(m.DOut, m.DIn)));
         using var scope = NewDisposeScope();
-        using var run = new RunFolder(_options.Output, RunIdentity.Of(_options, collection));
+        using var run = new RunFolder(_options.Output, RunIdentity.Of(_options, collection, _warm));
         var notes = new RunNotes(_options, _progress);
         notes.Found(run, collection.Modules.Length);
         int[] clusterOf = ReadAssignment(run, collection) ?? Assign(collection).ClusterOf;
@@ -65,7 +76,7 @@ public sealed class Compressor
             var tally = new CompressionTally(collection.Adapters.Count);
             for (int m = 0; m < collection.Modules.Length; m++)
                 finished.Add(Finish(collection, m, clusterOf, run, tally));
-            BundleManifest manifest = Write(run, collection, finished, clusterOf, tally, started, out CompressionReport report);
+            BundleManifest manifest = Write(run, collection, finished, clusterOf, tally, out CompressionReport report);
             notes.Wrote(manifest, collection);
             return new CompressionResult(manifest, report, collection.Skipped) { Notes = notes.All };
         }
@@ -84,6 +95,8 @@ public sealed class Compressor
         int count = collection.Adapters.Count;
         if (_options.Clusters == 1 || count == 1)
             return new ClusterAssignment(new int[count], 1, double.NaN, [], "single");
+        if (_warm is { MayMove: false })
+            return new ClusterAssignment(_warm.ClusterOf, _warm.Clusters, double.NaN, [], "given");
 
         int modules = collection.Modules.Length;
         int dimensions = ClusterProjection.Dimensions(Math.Max(_options.RankU, _options.RankV), Math.Min(_options.Clusters, count));
@@ -105,6 +118,8 @@ public sealed class Compressor
                 RankU = _options.RankU,
                 RankV = _options.RankV,
                 Seed = _options.Seed,
+                Start = _warm?.ClusterOf,
+                MaxRounds = _warm is null ? ClusterOptions.DefaultMaxRounds : WarmStart.Rounds,
             });
             return clusterer.Assign(
                 count,
@@ -128,7 +143,7 @@ public sealed class Compressor
         if (finished is null)
         {
             using CanonicalFactors factors = collection.Read(module.Path, _device);
-            finished = run.Save(index, _method.Fit(factors, clusterOf, _cancellation));
+            finished = run.Save(index, _method.Fit(module.Path, factors, clusterOf, _cancellation));
         }
 
         double? error = tally.Add(module.Path, finished);
@@ -143,7 +158,6 @@ public sealed class Compressor
         IReadOnlyList<FinishedModule> finished,
         int[] clusterOf,
         CompressionTally tally,
-        long started,
         out CompressionReport report)
     {
         _progress?.Report(new CompressionProgress(CompressionStage.Writing, 0, 1, _options.Output));
@@ -151,7 +165,7 @@ public sealed class Compressor
         BundleBasis[] bases = writer.WriteBases(clusterOf.Max() + 1, _cancellation);
         var (cores, fileOfAdapter) = writer.WriteCores([.. collection.Adapters.Select(a => a.Id)], _cancellation);
         BundleManifest manifest = Manifest(collection, clusterOf, tally, bases, cores, fileOfAdapter);
-        report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(collection.Started).TotalSeconds);
         writer.WriteDescription(manifest, report);
         BundleWriter.RequireFree(_options.Output, _options.Overwrite);
         run.Complete();

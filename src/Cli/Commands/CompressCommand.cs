@@ -1,7 +1,7 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 using Eigengate.JointDiagonalization;
+using Eigengate.JointDiagonalization.Choosing;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 using Spectre.Console;
@@ -28,19 +28,12 @@ internal static class CompressCommand
             + "Adapters trained from one start share most of V: 32x16 then beats 24",
         HelpName = "N|UxV",
         DefaultValueFactory = _ => (CompressorOptions.DefaultRank, CompressorOptions.DefaultRank),
-        CustomParser = ParseRank,
+        CustomParser = RankOption.Parse,
     };
 
     private static readonly Option<int> Residual = new("--residual") { Description = "Singular pairs of what the core misses, kept for each adapter and module: t·(d_out + d_in) numbers", HelpName = "T" };
     private static readonly Option<double> Keep = new("--keep") { Description = "With ties: share of each adapter's largest entries that is merged", HelpName = "K", DefaultValueFactory = _ => CompressorOptions.DefaultKeep };
     private static readonly Option<double> Scale = new("--scale") { Description = "With ties: what the merge is multiplied by", HelpName = "L", DefaultValueFactory = _ => 1 };
-
-    private static readonly Option<int> Clusters = new("--clusters")
-    {
-        Description = "Groups of adapters with bases of their own; a node can hold one or several",
-        HelpName = "N",
-        DefaultValueFactory = _ => CompressorOptions.DefaultClusters,
-    };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
@@ -64,24 +57,16 @@ internal static class CompressCommand
             Compresses LoRA adapters of one base model by joint diagonalization: B·A ≈ U·Σ·Vᵀ with U and V shared by a cluster.
 
             Writes a bundle (safetensors and manifest.json) and report.json with every adapter's error. An adapter that cannot be
-            used is left out and named, and the exit code is 2. Ctrl+C leaves nothing behind; a run that was killed is continued by
-            the next one of the same adapters and settings.
+            used is left out and named, and the exit code is 2; so it is when --target-error or --budget-bytes was missed. Ctrl+C
+            leaves nothing behind; a run that was killed is continued by the next one of the same adapters and settings.
             """)
         {
-            Adapters, Out, Model, Method, Rank, Residual, Clusters, Seed, Iterations, Keep, Scale, Dtype, CoreDtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Keep, Scale,
+            Dtype, CoreDtype, Device, Threads, Strict, Overwrite,
         };
         // On another thread: Ctrl+C is heeded only once this call has returned a task.
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
-    }
-
-    private static (int U, int V) ParseRank(ArgumentResult argument)
-    {
-        int[] ranks = [.. argument.Tokens[0].Value.Split('x').Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int rank) ? rank : 0)];
-        if (ranks.Length is 1 or 2 && ranks.All(rank => rank > 0))
-            return (ranks[0], ranks[^1]);
-        argument.AddError($"--rank takes N or UxV with positive numbers, such as 24 or 32x16; '{argument.Tokens[0].Value}' is neither");
-        return default;
     }
 
     private static int Run(ParseResult options, CancellationToken cancel)
@@ -100,7 +85,7 @@ internal static class CompressCommand
             Residual = options.GetValue(Residual),
             Keep = options.GetValue(Keep),
             MergeScale = options.GetValue(Scale),
-            Clusters = options.GetValue(Clusters),
+            Clusters = options.GetValue(GoalOptions.Clusters).Stated ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
             DType = StorageType(options.GetValue(Dtype)!),
@@ -111,9 +96,23 @@ internal static class CompressCommand
             Overwrite = options.GetValue(Overwrite),
             BaseModelFolder = options.GetValue(Model),
         };
+        if (GoalOptions.GoalOf(options, Rank, Residual) is { } goal)
+            return RunFor(goal, settings, folders, cancel);
         CompressionResult result = CompressionDisplay.Show(progress => Compressor.Compress(settings, folders, progress, cancel));
         Summarize(result, settings.Output);
         return result.Skipped.Count == 0 ? ExitCode.Success : ExitCode.Partial;
+    }
+
+    private static int RunFor(CompressionGoal goal, CompressorOptions settings, IReadOnlyList<string> folders, CancellationToken cancel)
+    {
+        GoalResult? done = null;
+        CompressionResult result = CompressionDisplay.Show(
+            progress => (done = GoalCompressor.Compress(settings, goal, folders, progress: progress, cancellation: cancel)).Result);
+        foreach (Choice choice in done!.Choices)
+            GoalOptions.Show(choice);
+        Summarize(result, settings.Output);
+        Console.Out.WriteLine(GoalOptions.Outcome(done, goal));
+        return result.Skipped.Count == 0 && done.Met ? ExitCode.Success : ExitCode.Partial;
     }
 
     private static DType StorageType(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };

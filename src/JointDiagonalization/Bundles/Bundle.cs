@@ -28,6 +28,9 @@ public sealed class Bundle : IDisposable
 
     public BundleManifest Manifest { get; }
 
+    /// <summary>Where it lies.</summary>
+    public string Folder => _directory;
+
     /// <param name="directory">Folder with manifest.json.</param>
     /// <param name="verify">Whether to read every data file and compare its SHA-256; existence is always checked.</param>
     /// <exception cref="BundleFormatException">Missing, altered, or inconsistent.</exception>
@@ -60,8 +63,7 @@ public sealed class Bundle : IDisposable
     /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
     public IReadOnlyDictionary<string, SharedBasis> ReadBasis(int cluster)
     {
-        BundleBasis entry = Array.Find(Manifest.Bases, b => b.Cluster == cluster)
-            ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
+        BundleBasis entry = BasisEntry(cluster);
         string path = Path.Combine(_directory, entry.File);
         var bases = new SortedDictionary<string, SharedBasis>(StringComparer.Ordinal);
         try
@@ -69,11 +71,8 @@ public sealed class Bundle : IDisposable
             using SafetensorsFile file = SafetensorsFile.Open(path);
             foreach (BundleModule module in Manifest.Modules)
             {
-                if (!entry.Ranks.TryGetValue(module.Path, out int[]? rank))
-                    continue;
-                bases.Add(module.Path, SharedBasis.FromArrays(
-                    ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), module.DOut, rank[0],
-                    ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]), module.DIn, rank[1]));
+                if (entry.Ranks.TryGetValue(module.Path, out int[]? rank))
+                    bases.Add(module.Path, ReadBasis(file, module, rank));
             }
 
             return bases;
@@ -87,6 +86,28 @@ public sealed class Bundle : IDisposable
             throw;
         }
     }
+
+    /// <summary>The basis of one module in one cluster, or null when that cluster has none there. The caller disposes it.</summary>
+    /// <inheritdoc cref="ReadBasis(int)" path="/exception"/>
+    public SharedBasis? ReadBasis(int cluster, string module)
+    {
+        BundleBasis entry = BasisEntry(cluster);
+        if (!_modules.TryGetValue(module, out BundleModule? shape) || !entry.Ranks.TryGetValue(module, out int[]? rank))
+            return null;
+        string path = Path.Combine(_directory, entry.File);
+        try
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(path);
+            return ReadBasis(file, shape, rank);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(path, e.Message, e);
+        }
+    }
+
+    /// <summary>Whether it has an adapter of this id.</summary>
+    public bool Contains(string adapterId) => _adapters.ContainsKey(adapterId);
 
     /// <summary>The cores of one adapter by module path; modules without a basis in its cluster have none.</summary>
     /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
@@ -177,6 +198,26 @@ public sealed class Bundle : IDisposable
             throw new BundleFormatException(path, e.Message, e);
         }
     }
+
+    /// <summary>Numbers in bases, cores and residuals; not their scales.</summary>
+    internal long CountNumbers()
+    {
+        long count = 0;
+        foreach (string name in Manifest.Bases.Select(b => b.File).Concat(Manifest.Cores.Select(c => c.File)))
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(_directory, name));
+            count += file.Tensors.Values.Where(t => !t.Name.EndsWith(StoredTensor.ScaleSuffix, StringComparison.Ordinal)).Sum(t => t.Count);
+        }
+
+        return count;
+    }
+
+    private BundleBasis BasisEntry(int cluster) => Array.Find(Manifest.Bases, b => b.Cluster == cluster)
+        ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
+
+    private static SharedBasis ReadBasis(SafetensorsFile file, BundleModule module, int[] rank) => SharedBasis.FromArrays(
+        ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), module.DOut, rank[0],
+        ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]), module.DIn, rank[1]);
 
     private static float[] ReadMatrix(SafetensorsFile file, string name, int rows, int columns)
     {

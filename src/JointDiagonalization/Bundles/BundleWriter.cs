@@ -18,6 +18,8 @@ internal sealed class BundleWriter(string folder, IReadOnlyList<string> modules,
 {
     private const long CoreShardBytes = 64L << 20;
 
+    private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+
     /// <summary>Size of the data files so far.</summary>
     internal long DataBytes { get; private set; }
 
@@ -35,6 +37,18 @@ internal sealed class BundleWriter(string folder, IReadOnlyList<string> modules,
             throw new IOException($"the output folder '{output}' exists and is not a bundle");
         if (bundle && !overwrite)
             throw new IOException($"the bundle '{output}' exists; allow overwriting to replace it");
+    }
+
+    /// <summary>Copies the data files of a published bundle as they are; cores that are written then go to files of their own.</summary>
+    internal void TakeOver(Bundle bundle, CancellationToken cancellation)
+    {
+        foreach (string name in bundle.Manifest.Bases.Select(b => b.File).Concat(bundle.Manifest.Cores.Select(c => c.File)))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            DiskWriter.Copy(Path.Combine(bundle.Folder, name), Path.Combine(folder, name));
+            DataBytes += new FileInfo(Path.Combine(folder, name)).Length;
+            _taken.Add(name);
+        }
     }
 
     internal BundleBasis[] WriteBases(int clusters, CancellationToken cancellation)
@@ -68,22 +82,35 @@ internal sealed class BundleWriter(string folder, IReadOnlyList<string> modules,
         for (int i = 0; i < adapters.Count; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            fileOfAdapter[i] = string.Create(CultureInfo.InvariantCulture, $"cores-{files.Count:D5}.safetensors");
+            fileOfAdapter[i] = FreeCoresFile();
             for (int m = 0; m < modules.Count; m++)
                 finished[m].CopyProduct(i, writer, CoreName(adapters[i], modules[m]));
             if (writer.DataBytes < CoreShardBytes && i < adapters.Count - 1)
                 continue;
             files.Add(Save(writer, fileOfAdapter[i]));
+            _taken.Add(fileOfAdapter[i]);
             writer = new SafetensorsWriter();
         }
 
         return ([.. files], fileOfAdapter);
     }
 
-    internal void WriteDescription(BundleManifest manifest, CompressionReport report)
+    internal void WriteDescription(BundleManifest manifest, CompressionReport? report)
     {
         DiskWriter.Save(manifest.ToJson(), Path.Combine(folder, BundleManifest.FileName));
-        DiskWriter.Save(JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json), Path.Combine(folder, CompressionReport.FileName));
+        if (report is not null)
+            DiskWriter.Save(JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json), Path.Combine(folder, CompressionReport.FileName));
+    }
+
+    /// <summary>The first name of a file of cores that is not in use.</summary>
+    private string FreeCoresFile()
+    {
+        for (int number = 0; ; number++)
+        {
+            string name = string.Create(CultureInfo.InvariantCulture, $"cores-{number:D5}.safetensors");
+            if (!_taken.Contains(name))
+                return name;
+        }
     }
 
     private BundleFile Save(SafetensorsWriter writer, string name)

@@ -1,9 +1,29 @@
+using System.Text.Json;
+
 namespace Eigengate.JointDiagonalization.Bundles;
 
 /// <summary>report.json beside the manifest. All errors are relative squared Frobenius errors of unit-norm products, means over non-zero products.</summary>
 public sealed record CompressionReport
 {
     public const string FileName = "report.json";
+
+    /// <summary>The report beside a bundle; null when there is none, since a bundle does not need one.</summary>
+    /// <exception cref="BundleFormatException">It is there but is no report.</exception>
+    public static CompressionReport? TryRead(string bundleFolder)
+    {
+        string path = Path.Combine(bundleFolder, FileName);
+        if (!File.Exists(path))
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize<CompressionReport>(File.ReadAllBytes(path), BundleManifest.Json)
+                ?? throw new BundleFormatException(path, "holds null; an object was expected");
+        }
+        catch (JsonException e)
+        {
+            throw new BundleFormatException(path, $"is not a compression report: {e.Message}", e);
+        }
+    }
 
     public required string Method { get; init; }
 

@@ -9,7 +9,7 @@ namespace Eigengate.JointDiagonalization.Methods;
 /// </summary>
 internal sealed class TiesMethod(CompressorOptions options, StorageForm form) : IModuleMethod
 {
-    public FittedModule Fit(CanonicalFactors factors, IReadOnlyList<int> clusterOf, CancellationToken cancellation)
+    public FittedModule Fit(string path, CanonicalFactors factors, IReadOnlyList<int> clusterOf, CancellationToken cancellation)
     {
         var module = new FittedModule { LowerBound = double.NaN };
         if (factors.Count == 0)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
@@ -26,9 +27,7 @@ public static class PeftExport
     public static IReadOnlyList<SkippedAdapter> Write(
         Bundle bundle, IReadOnlyCollection<string> adapters, string output, DType dtype = DType.F32, CancellationToken cancellation = default)
     {
-        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
-        if (Path.Exists(output))
-            throw new IOException($"the output '{output}' exists");
+        output = RequireFree(output);
         BundleAdapter[] chosen = [.. adapters.Distinct().Select(bundle.Adapter)];
         if (Array.Find(chosen, a => Path.GetFileName(a.Id) != a.Id || a.Id is "." or "..") is { } strange)
             throw new IOException($"the adapter id '{strange.Id}' is no folder name");
@@ -49,7 +48,7 @@ public static class PeftExport
                         if (adapter.Modules.Length == 0)
                             skipped.Add(new SkippedAdapter(adapter.Id, "has nothing in the bundle: all its products are zero"));
                         else
-                            WriteAdapter(Path.Combine(working, adapter.Id), bundle, adapter, basis, dtype);
+                            WriteAdapter(Path.Combine(working, adapter.Id), bundle.Manifest.BaseModel, bundle.ReadCores(adapter.Id), bundle.ReadResiduals(adapter.Id), basis, dtype);
                     }
                 }
                 finally
@@ -69,13 +68,54 @@ public static class PeftExport
         }
     }
 
-    private static void WriteAdapter(string folder, Bundle bundle, BundleAdapter adapter, IReadOnlyDictionary<string, SharedBasis> basis, DType dtype)
+    /// <summary>One adapter that stands on a bundle's bases without being in it, as the folder <paramref name="output"/>.</summary>
+    /// <exception cref="ArgumentException">It stores nothing.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written.</exception>
+    public static void Write(Bundle bundle, AddedAdapter adapter, string output, DType dtype = DType.F32)
+    {
+        output = RequireFree(output);
+        if (adapter.Modules.Length == 0)
+            throw new ArgumentException($"adapter '{adapter.Id}' stores nothing: all its products are zero", nameof(adapter));
+        var shapes = bundle.Manifest.Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
+        var basis = bundle.ReadBasis(adapter.Cluster);
+        string working = $"{output}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            WriteAdapter(
+                working,
+                bundle.Manifest.BaseModel,
+                adapter.Products.Where(p => p.Value.Core is not null).ToDictionary(p => p.Key, p => CoreMatrix.From(p.Value.Core!)),
+                adapter.Products.Where(p => p.Value.Residual is not null).ToDictionary(p => p.Key, p => PrivateResidual.From(p.Value.Residual!)),
+                basis,
+                dtype);
+            Directory.Move(working, output);
+        }
+        finally
+        {
+            foreach (SharedBasis shared in basis.Values)
+                shared.Dispose();
+            if (Directory.Exists(working))
+                Directory.Delete(working, recursive: true);
+        }
+    }
+
+    private static string RequireFree(string output)
+    {
+        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        return Path.Exists(output) ? throw new IOException($"the output '{output}' exists") : output;
+    }
+
+    private static void WriteAdapter(
+        string folder,
+        string? baseModel,
+        IReadOnlyDictionary<string, CoreMatrix> cores,
+        IReadOnlyDictionary<string, PrivateResidual> residuals,
+        IReadOnlyDictionary<string, SharedBasis> basis,
+        DType dtype)
     {
         var writer = new SafetensorsWriter().Metadata("format", "pt");
         var ranks = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        var cores = bundle.ReadCores(adapter.Id);
-        var residuals = bundle.ReadResiduals(adapter.Id);
-        foreach (string module in adapter.Modules)
+        foreach (string module in cores.Keys.Union(residuals.Keys))
         {
             using var scope = NewDisposeScope();
             List<(Tensor A, Tensor B)> parts = [];
@@ -90,7 +130,7 @@ public static class PeftExport
         }
 
         Directory.CreateDirectory(folder);
-        DiskWriter.Save(Config(bundle.Manifest.BaseModel, ranks), Path.Combine(folder, PeftConfig.FileName));
+        DiskWriter.Save(Config(baseModel, ranks), Path.Combine(folder, PeftConfig.FileName));
         DiskWriter.Save(writer, Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 

@@ -1,6 +1,7 @@
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Methods;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.JointDiagonalization.Storage;
 
 namespace Eigengate.JointDiagonalization.Placement;
@@ -45,6 +46,39 @@ public static class AdapterPlacer
         }
     }
 
+    /// <summary>What a placed adapter would store, ready to be added to the bundle with <see cref="BundleExtension"/>.</summary>
+    /// <param name="bundle">The bundle of the placement.</param>
+    /// <param name="adapter">The adapter of the placement.</param>
+    /// <param name="placement">See <see cref="Place"/>.</param>
+    /// <param name="cancellation">Checked between modules.</param>
+    /// <exception cref="ArgumentException">The bundle is a merge, which serves one change under every name.</exception>
+    public static AddedAdapter Realise(Bundle bundle, PeftAdapter adapter, AdapterPlacement placement, CancellationToken cancellation = default)
+    {
+        if (bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Ties))
+            throw new ArgumentException("a merged bundle serves one change under every name; nothing can be added to it");
+        StorageForm form = StorageForm.Of(bundle.Manifest);
+        var known = bundle.Manifest.Modules.Select(m => m.Path).ToHashSet(StringComparer.Ordinal);
+        var products = new SortedDictionary<string, StoredProduct>(StringComparer.Ordinal);
+        foreach (string module in adapter.Modules.Keys)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using CanonicalFactors factors = CanonicalFactors.From([(0, adapter.ReadDelta(module))]);
+            using SharedBasis? basis = bundle.ReadBasis(placement.Cluster, module);
+            if (factors.Count == 0 && basis is not null)
+                products.Add(module, ProductEncoder.Zero(0, basis, form));
+            else if (factors.Count > 0 && known.Contains(module))
+                products.Add(module, ProductEncoder.Encode(factors, basis, form, cancellation)[0]);
+            else if (factors.Count > 0)
+                products.Add(module, new StoredProduct(0, factors.Norms[0], 1, null, null));
+        }
+
+        return new AddedAdapter(adapter.Id, placement.Cluster, adapter.ComputeDigest(), adapter.Rank, products)
+        {
+            SourceBytes = adapter.WeightBytes,
+            SourceNumbers = adapter.Modules.Values.Sum(m => m.A.Count + m.B.Count),
+        };
+    }
+
     private static AdapterPlacement On(
         Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
     {
@@ -54,6 +88,7 @@ public static class AdapterPlacer
             : null;
         var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
         List<string> withoutBasis = [];
+        var known = bundle.Manifest.Modules.Select(m => m.Path).ToHashSet(StringComparer.Ordinal);
         var basis = bundle.ReadBasis(cluster);
         try
         {
@@ -63,7 +98,7 @@ public static class AdapterPlacer
                 if (factors.Count == 0)
                     continue;
                 SharedBasis? shared = basis.GetValueOrDefault(module);
-                if (shared is null && form.Residual == 0)
+                if (shared is null && (form.Residual == 0 || !known.Contains(module)))
                 {
                     errors.Add(module, 1);
                     withoutBasis.Add(module);

@@ -12,6 +12,12 @@ internal static class DiskWriter
 
     internal static void Save(byte[] bytes, string path) => Write(path, bytes.Length, stream => stream.Write(bytes));
 
+    internal static void Copy(string source, string path) => Write(path, new FileInfo(source).Length, target =>
+    {
+        using FileStream stream = File.OpenRead(source);
+        stream.CopyTo(target);
+    });
+
     /// <exception cref="IOException">As the system says; a full disk with the path and the bytes needed.</exception>
     private static void Write(string path, long bytes, Action<Stream> content)
     {
