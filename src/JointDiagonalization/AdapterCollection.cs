@@ -59,14 +59,22 @@ internal sealed class AdapterCollection
     }
 
     /// <summary>Canonical factors of one module of all adapters that have it.</summary>
-    internal CanonicalFactors Read(string module, Device device)
+    internal CanonicalFactors Read(string module, Device device, CancellationToken cancellation) =>
+        Read(module, [.. Enumerable.Range(0, _adapters.Count)], device, cancellation);
+
+    /// <summary>The same of those among the chosen adapters.</summary>
+    internal CanonicalFactors Read(string module, int[] chosen, Device device, CancellationToken cancellation)
     {
-        (int Owner, PeftAdapter Adapter)[] owners = [.. _adapters.Index().Where(a => a.Item.Modules.ContainsKey(module))];
+        int[] owners = [.. chosen.Where(i => _adapters[i].Modules.ContainsKey(module))];
+        BundleModule shape = Array.Find(Modules, m => m.Path == module)!;
         return CanonicalFactors.From(
-            owners.Select(o => (o.Owner, o.Adapter.ReadDelta(module))),
-            owners.Max(o => o.Adapter.Modules[module].Rank),
+            owners.Length,
+            i => (owners[i], _adapters[owners[i]].ReadDelta(module)),
+            new ModuleShape(shape.DOut, shape.DIn),
+            owners.Select(i => _adapters[i].Modules[module].Rank).DefaultIfEmpty(1).Max(),
             device,
-            ScalarType.Float32);
+            ScalarType.Float32,
+            cancellation);
     }
 
     private void TryAdd(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes, bool strict)

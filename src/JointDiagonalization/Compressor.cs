@@ -71,77 +71,67 @@ public sealed class Compressor
 
     private ClusterAssignment Assign(AdapterCollection collection)
     {
-        int count = collection.Adapters.Count;
-        if (_options.Clusters == 1 || count == 1)
-            return new ClusterAssignment(new int[count], 1, double.NaN, [], "single");
-
-        int modules = collection.Modules.Length;
-        int dimensions = ClusterProjection.Dimensions(Math.Max(_options.RankU, _options.RankV), Math.Min(_options.Clusters, count));
-        List<CanonicalFactors> projected = [];
-        try
-        {
-            foreach (BundleModule module in collection.Modules)
-            {
-                _cancellation.ThrowIfCancellationRequested();
-                using CanonicalFactors factors = collection.Read(module.Path, _device);
-                projected.Add(ClusterProjection.Shrink(factors, dimensions, _options.Seed));
-                _progress?.Report(new CompressionProgress(CompressionStage.Clustering, projected.Count, modules, module.Path));
-            }
-
-            int products = projected.Sum(p => p.Count);
-            var clusterer = new AdapterClusterer(new ClusterOptions
-            {
-                Clusters = _options.Clusters,
-                RankU = _options.RankU,
-                RankV = _options.RankV,
-                Seed = _options.Seed,
-            });
-            return clusterer.Assign(
-                count,
-                projected,
-                (start, objective) => _progress?.Report(
-                    new CompressionProgress(CompressionStage.Clustering, modules, modules, $"round from the {start} start", objective / products)),
-                _cancellation);
-        }
-        finally
-        {
-            projected.ForEach(p => p.Dispose());
-        }
+        var clustering = new ClusterOptions { Clusters = _options.Clusters, RankU = _options.RankU, RankV = _options.RankV, Seed = _options.Seed };
+        return new CollectionAssignment(collection, clustering, _device, _progress, _cancellation).Run();
     }
 
     private void FitModule(AdapterCollection collection, int index, ClusterAssignment assignment, BundleWriter writer, CompressionTally tally)
     {
         BundleModule module = collection.Modules[index];
-        using CanonicalFactors factors = collection.Read(module.Path, _device);
+        using CanonicalFactors factors = collection.Read(module.Path, _device, _cancellation);
         double error = 0;
-        for (int c = 0; c < assignment.Clusters; c++)
+        var fits = new ClusterFit?[assignment.Clusters];
+        try
         {
-            _cancellation.ThrowIfCancellationRequested();
-            int[] positions = [.. Enumerable.Range(0, factors.Count).Where(p => assignment.ClusterOf[factors.Owners[p]] == c)];
-            // A cluster whose products are all zero here needs no basis: like adapters without the module, it adds nothing.
-            if (positions.Length == 0)
-                continue;
-            using CanonicalFactors members = factors.Select(positions);
-            using JointFit fit = Fit(members);
-            using SharedBasis stored = Rounded(fit.Basis);
-            Sigma[] cores = Diagonal ? SigmaProjection.ProjectDiagonal(members, stored) : SigmaProjection.Project(members, stored);
-            writer.AddBasis(c, module.Path, stored);
-            tally.AddBasis(stored, fit.LowerBound);
-            foreach (int owner in factors.ZeroOwners.Where(o => assignment.ClusterOf[o] == c))
-                Add(owner, Diagonal ? Sigma.ZeroDiagonal(stored.RankU) : Sigma.Zero(stored.RankU, stored.RankV));
-            for (int p = 0; p < cores.Length; p++)
-                Add(members.Owners[p], cores[p]);
-            error += cores.Sum(s => s.RelSqError);
+            if (fits.Length == 1)
+                fits[0] = FitCluster(factors, assignment, 0);
+            else
+                Workers.For(fits.Length, c => fits[c] = FitCluster(factors, assignment, c), _cancellation);
+            for (int c = 0; c < fits.Length; c++)
+                error += Keep(fits[c], c);
+        }
+        finally
+        {
+            foreach (ClusterFit? fit in fits)
+                fit?.Basis.Dispose();
         }
 
         _progress?.Report(new CompressionProgress(
             CompressionStage.Fitting, index + 1, collection.Modules.Length, module.Path, factors.Count == 0 ? null : error / factors.Count));
+
+        // A cluster whose products are all zero here needs no basis: like adapters without the module, it adds nothing.
+        double Keep(ClusterFit? fit, int c)
+        {
+            if (fit is null)
+                return 0;
+            writer.AddBasis(c, module.Path, fit.Basis);
+            tally.AddBasis(fit.Basis, fit.LowerBound);
+            foreach (int owner in factors.ZeroOwners.Where(o => assignment.ClusterOf[o] == c))
+                Add(owner, Diagonal ? Sigma.ZeroDiagonal(fit.Basis.RankU) : Sigma.Zero(fit.Basis.RankU, fit.Basis.RankV));
+            for (int p = 0; p < fit.Cores.Length; p++)
+                Add(fit.Owners[p], fit.Cores[p]);
+            return fit.Cores.Sum(s => s.RelSqError);
+        }
 
         void Add(int owner, Sigma core)
         {
             writer.AddCore(collection.Adapters[owner].Id, module.Path, core);
             tally.AddCore(owner, module.Path, core);
         }
+    }
+
+    private ClusterFit? FitCluster(CanonicalFactors factors, ClusterAssignment assignment, int cluster)
+    {
+        int[] positions = [.. Enumerable.Range(0, factors.Count).Where(p => assignment.ClusterOf[factors.Owners[p]] == cluster)];
+        if (positions.Length == 0)
+            return null;
+        using var scope = NewDisposeScope();
+        using CanonicalFactors? part = positions.Length == factors.Count ? null : factors.Select(positions);
+        CanonicalFactors members = part ?? factors;
+        using JointFit fit = Fit(members);
+        SharedBasis stored = Rounded(fit.Basis);
+        Sigma[] cores = Diagonal ? SigmaProjection.ProjectDiagonal(members, stored) : SigmaProjection.Project(members, stored);
+        return new ClusterFit(stored, fit.LowerBound, [.. members.Owners], cores);
     }
 
     private JointFit Fit(CanonicalFactors members)
@@ -206,4 +196,7 @@ public sealed class Compressor
         };
         return manifest with { Generation = manifest.ComputeGeneration() };
     }
+
+    /// <summary>What one cluster stores for one module: the basis as rounded, and the cores of its members in the order of the owners.</summary>
+    private sealed record ClusterFit(SharedBasis Basis, double LowerBound, int[] Owners, Sigma[] Cores);
 }

@@ -22,5 +22,5 @@ public sealed record ClusterOptions
 /// <param name="Clusters">Number of clusters in use; less than asked for when there are fewer adapters.</param>
 /// <param name="Objective">Summed relative squared error that the assignment reached on the data it was given.</param>
 /// <param name="Trace">Objective after the start and after each accepted round.</param>
-/// <param name="Start">Name of the start that won: "affinity", "balanced", or "single".</param>
+/// <param name="Start">Name of the start that won: "affinity", "balanced", "cores", or "single".</param>
 public sealed record ClusterAssignment(int[] ClusterOf, int Clusters, double Objective, IReadOnlyList<double> Trace, string Start);
