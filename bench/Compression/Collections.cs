@@ -34,12 +34,15 @@ internal sealed record Collections(Structure Structure, int Families, int Shared
         Tensor p = randn([Families, outFeatures, Shared], generator: random), q = randn([Families, Shared, inFeatures], generator: random);
         if (Structure == Structure.Symmetric)
             (p, q) = (Orthogonal(p), Orthogonal(q.transpose(1, 2)).transpose(1, 2));
+        int[] places = [.. Enumerable.Range(0, count)];
+        // Neither the balanced start nor the order of names may know the families.
+        new Random(count).Shuffle(places);
         Tensor sharedA = randn([rank, inFeatures], generator: random);
         double root = Math.Sqrt(Shared);
         return [.. Enumerable.Range(0, count).Select(i =>
         {
             using var one = NewDisposeScope();
-            int family = FamilyOf(i, count);
+            int family = FamilyOf(places[i], count);
             double noise = Structure == Structure.Uneven ? Noise * (0.4 + (1.2 * family / Families)) : Noise;
             var (b, a) = Structure switch
             {
@@ -57,14 +60,12 @@ internal sealed record Collections(Structure Structure, int Families, int Shared
         Tensor Normal(int rows, int columns) => randn([rows, columns], generator: random);
     }
 
-    /// <summary>Shuffled by a fixed multiplier, so that neither the balanced start nor the order of names knows the families.</summary>
-    private int FamilyOf(int i, int count)
+    private int FamilyOf(int position, int count)
     {
-        int shuffled = (int)((i * 7919L) % count);
         if (Structure != Structure.Uneven)
-            return shuffled % Families;
+            return position % Families;
         // Sizes fall as 1, 1/2, 1/3 …
-        double at = (shuffled + 0.5) / count * Enumerable.Range(1, Families).Sum(f => 1.0 / f), sum = 0;
+        double at = (position + 0.5) / count * Enumerable.Range(1, Families).Sum(f => 1.0 / f), sum = 0;
         for (int family = 0; family < Families; family++)
         {
             sum += 1.0 / (family + 1);
