@@ -47,11 +47,11 @@ internal sealed record Collections(Structure Structure, int Families, int Shared
             var (b, a) = Structure switch
             {
                 Structure.Unstructured => (Normal(outFeatures, rank), Normal(rank, inFeatures)),
-                Structure.SeedSharing => (Normal(outFeatures, rank), sharedA + (0.15 * Normal(rank, inFeatures))),
+                Structure.SeedSharing => (Normal(outFeatures, rank), sharedA.Plus(0.15, Normal(rank, inFeatures))),
                 Structure.Symmetric => (p[family].mm(Normal(Shared, rank)), Normal(rank, Shared).mm(q[family])),
                 _ => (
-                    p[family].mm(Normal(Shared, rank)) + (noise * root * Normal(outFeatures, rank)),
-                    Normal(rank, Shared).mm(q[family]) + (noise * root * Normal(rank, inFeatures))),
+                    p[family].mm(Normal(Shared, rank)).Plus(noise * root, Normal(outFeatures, rank)),
+                    Normal(rank, Shared).mm(q[family]).Plus(noise * root, Normal(rank, inFeatures))),
             };
             double scale = Structure == Structure.Uneven ? Math.Pow(10, -1 + (2.0 * (i % 7) / 6)) : 0.5 + ((i % 5) / 5.0);
             return new LoraDelta(Floats(b), Floats(a), outFeatures, inFeatures, rank, scale);

@@ -192,7 +192,7 @@ public sealed class CanonicalFactors : IDisposable
     public double[] SingularValues(int position)
     {
         using var scope = NewDisposeScope();
-        double[] unit = BatchedF[position].to(ScalarType.Float64).square().sum(1).sqrt().ToDoubles();
+        double[] unit = BatchedF[position].to(ScalarType.Float64).Squared().sum(1).sqrt().ToDoubles();
         return [.. unit.Where(s => s > 0).OrderDescending().Select(s => s * Norms[position])];
     }
 

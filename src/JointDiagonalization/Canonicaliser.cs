@@ -49,9 +49,9 @@ internal static class Canonicaliser
         Tensor norms = gram.diagonal(0, 1, 2).sqrt();
         Tensor inverse = Reciprocal(norms);
         // A zero column is orthogonal to all: one on the diagonal keeps it so.
-        Tensor unit = (gram * inverse.unsqueeze(1) * inverse.unsqueeze(2)) + diag_embed(norms.eq(0).to(ScalarType.Float64), 0, 1, 2);
+        Tensor unit = (gram * inverse.unsqueeze(1) * inverse.unsqueeze(2)).Plus(diag_embed(norms.IsZero().to(ScalarType.Float64), 0, 1, 2));
         var (lower, info) = linalg.cholesky_ex(unit);
-        Tensor sound = info.eq(0).logical_and(lower.diagonal(0, 1, 2).square().amin([1L]).ge(LeastPivot));
+        Tensor sound = info.IsZero().logical_and(lower.diagonal(0, 1, 2).Squared().amin([1L]).IsAtLeast(LeastPivot));
         Tensor identity = eye(gram.shape[1], dtype: ScalarType.Float64, device: gram.device).unsqueeze(0);
         return (where(sound.view(-1, 1, 1), lower, identity), norms, sound);
     }
@@ -73,11 +73,11 @@ internal static class Canonicaliser
     private static (Tensor X, Tensor Unit, Tensor Y, Tensor Live, Tensor Norms) SingularParts(Tensor small)
     {
         var (x, s, yt) = linalg.svd(small, fullMatrices: false);
-        Tensor norms = s.square().sum(1).sqrt();
-        Tensor live = s.gt(s.narrow(1, 0, 1) * CanonicalFactors.RankTolerance).to(ScalarType.Float64);
-        Tensor unit = s * live / norms.clamp_min(double.Epsilon).unsqueeze(1);
+        Tensor norms = s.Squared().sum(1).sqrt();
+        Tensor live = s.gt(s.narrow(1, 0, 1).Times(CanonicalFactors.RankTolerance)).to(ScalarType.Float64);
+        Tensor unit = s * live / norms.AtLeast(double.Epsilon).unsqueeze(1);
         return (x, unit.unsqueeze(1), yt.transpose(1, 2), live.unsqueeze(1), norms);
     }
 
-    private static Tensor Reciprocal(Tensor norms) => where(norms.gt(0), norms.clamp_min(double.Epsilon).reciprocal(), zeros_like(norms));
+    private static Tensor Reciprocal(Tensor norms) => where(norms.IsAbove(0), norms.AtLeast(double.Epsilon).reciprocal(), zeros_like(norms));
 }

@@ -17,7 +17,7 @@ internal sealed class Affinity(int adapters) : IDisposable
             return;
         using var scope = NewDisposeScope();
         // Rows of G alone are orthonormal; M̂ᵀM̂ = G (FᵀF) Gᵀ needs the singular values back: scale by the norms of F's rows.
-        Tensor weightedG = factors.G * factors.F.square().sum(1, keepdim: true).sqrt();
+        Tensor weightedG = factors.G * factors.F.Squared().sum(1, keepdim: true).sqrt();
         AddSide(factors.F, factors);
         AddSide(weightedG, factors);
     }
@@ -28,7 +28,7 @@ internal sealed class Affinity(int adapters) : IDisposable
         using var scope = NewDisposeScope();
         Tensor index = tensor(chosen.Select(c => (long)c).ToArray());
         Tensor part = _sums.index_select(0, index).index_select(1, index);
-        Tensor scale = part.diagonal().clamp_min(double.Epsilon).rsqrt();
+        Tensor scale = part.diagonal().AtLeast(double.Epsilon).rsqrt();
         Tensor scaled = part * scale.unsqueeze(0) * scale.unsqueeze(1);
         return (scaled - diag(scaled.diagonal())).MoveToOuterDisposeScope();
     }
@@ -46,7 +46,7 @@ internal sealed class Affinity(int adapters) : IDisposable
             int count = Math.Min(perChunk, factors.Count - first), later = factors.Count - first;
             Tensor upper = rows.narrow(0, (long)first * factors.Width, (long)later * factors.Width);
             Tensor gram = upper.narrow(0, 0, (long)count * factors.Width).mm(upper.t());
-            Tensor blocks = gram.square().view(count, factors.Width, later, factors.Width).sum([1L, 3L], type: ScalarType.Float64).cpu();
+            Tensor blocks = gram.Squared().view(count, factors.Width, later, factors.Width).sum([1L, 3L], type: ScalarType.Float64).cpu();
             AddBlocks(blocks, owners.narrow(0, first, count), owners.narrow(0, first, later));
             if (later > count)
                 AddBlocks(blocks.narrow(1, count, later - count).t(), owners.narrow(0, first + count, later - count), owners.narrow(0, first, count));
@@ -56,6 +56,6 @@ internal sealed class Affinity(int adapters) : IDisposable
     private void AddBlocks(Tensor blocks, Tensor rowOwners, Tensor columnOwners)
     {
         Tensor rows = zeros([blocks.shape[0], adapters], ScalarType.Float64).index_copy_(1, columnOwners, blocks);
-        _sums.index_add_(0, rowOwners, rows, 1);
+        _sums.AddRows(rowOwners, rows);
     }
 }

@@ -23,14 +23,14 @@ internal static class CoreStart
             Tensor cores = z.transpose(1, 2).bmm(w).view(module.Count, -1);
             Tensor owners = tensor(module.Owners.Select(o => (long)o).ToArray());
             Tensor rows = zeros([module.Count, adapters], ScalarType.Float64).index_copy_(1, owners, cores.mm(cores.t()).cpu());
-            gram.index_add_(0, owners, rows, 1);
+            gram.AddRows(owners, rows);
         }
 
         Tensor index = tensor(active.Select(a => (long)a).ToArray());
         Tensor part = gram.index_select(0, index).index_select(1, index);
         int components = Math.Min(Components, active.Length);
         var (vectors, values) = TensorMath.LargestEigenvectors(part, components);
-        Tensor points = vectors * tensor(values[..components]).clamp_min(0).sqrt();
+        Tensor points = vectors * tensor(values[..components]).AtLeast(0).sqrt();
         return KMeans.Assign(KMeans.Points(points), clusters, seed);
     }
 }

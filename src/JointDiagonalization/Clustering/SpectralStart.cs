@@ -11,9 +11,9 @@ internal static class SpectralStart
     internal static int[] Assign(Tensor affinity, int clusters, ulong seed)
     {
         using var scope = NewDisposeScope();
-        Tensor inverseRoot = affinity.sum(1).clamp_min(1e-300).rsqrt();
+        Tensor inverseRoot = affinity.sum(1).AtLeast(1e-300).rsqrt();
         Tensor laplacian = affinity * inverseRoot.unsqueeze(1) * inverseRoot.unsqueeze(0);
-        Tensor embedding = TensorMath.LargestEigenvectors((laplacian + laplacian.t()) * 0.5, clusters).Vectors;
-        return KMeans.Assign(KMeans.Points(embedding / embedding.square().sum(1, keepdim: true).sqrt().clamp_min(1e-300)), clusters, seed);
+        Tensor embedding = TensorMath.LargestEigenvectors(laplacian.Plus(laplacian.t()).Times(0.5), clusters).Vectors;
+        return KMeans.Assign(KMeans.Points(embedding / embedding.Squared().sum(1, keepdim: true).sqrt().AtLeast(1e-300)), clusters, seed);
     }
 }

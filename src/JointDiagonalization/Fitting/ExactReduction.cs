@@ -101,7 +101,7 @@ internal sealed class ExactReduction : IDisposable
         private static Tensor Roots(Tensor grams)
         {
             var (values, vectors) = linalg.eigh(grams);
-            return vectors * values.clamp_min(0).sqrt().unsqueeze(1);
+            return vectors * values.AtLeast(0).sqrt().unsqueeze(1);
         }
     }
 }
