@@ -41,14 +41,17 @@ internal sealed class AdapterCollection
         CancellationToken cancellation)
     {
         var collection = new AdapterCollection();
+        string[] ordered = [.. folders.OrderBy(Path.GetFileName, StringComparer.Ordinal)];
+        var opened = new (PeftAdapter? Adapter, string? Digest, AdapterFormatException? Problem)[ordered.Length];
         int done = 0;
-        foreach (string folder in folders.OrderBy(Path.GetFileName, StringComparer.Ordinal))
+        Parallel.For(0, ordered.Length, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation }, i =>
         {
-            cancellation.ThrowIfCancellationRequested();
-            collection.TryAdd(folder, baseShapes, strict);
-            progress?.Report(new CompressionProgress(CompressionStage.Reading, ++done, folders.Count, Path.GetFileName(folder)));
-        }
-
+            opened[i] = TryOpen(ordered[i], baseShapes);
+            lock (opened)
+                progress?.Report(new CompressionProgress(CompressionStage.Reading, ++done, ordered.Length, Path.GetFileName(ordered[i])));
+        });
+        foreach (var (adapter, digest, problem) in opened)
+            collection.Add(adapter, digest, problem, strict);
         collection.LeaveOutOtherShapes(strict);
         if (collection._adapters.Count == 0)
         {
@@ -67,31 +70,52 @@ internal sealed class AdapterCollection
     }
 
     /// <summary>Canonical factors of one module of all adapters that have it.</summary>
-    internal CanonicalFactors Read(string module, Device device)
+    internal CanonicalFactors Read(string module, Device device, CancellationToken cancellation) =>
+        Read(module, [.. Enumerable.Range(0, _adapters.Count)], device, cancellation);
+
+    /// <summary>The same of those among the chosen adapters.</summary>
+    internal CanonicalFactors Read(string module, int[] chosen, Device device, CancellationToken cancellation)
     {
-        (int Owner, PeftAdapter Adapter)[] owners = [.. _adapters.Index().Where(a => a.Item.Modules.ContainsKey(module))];
+        int[] owners = [.. chosen.Where(i => _adapters[i].Modules.ContainsKey(module))];
+        BundleModule shape = Array.Find(Modules, m => m.Path == module)!;
         return CanonicalFactors.From(
-            owners.Select(o => (o.Owner, o.Adapter.ReadDelta(module))),
-            owners.Max(o => o.Adapter.Modules[module].Rank),
+            owners.Length,
+            i => (owners[i], _adapters[owners[i]].ReadDelta(module)),
+            new ModuleShape(shape.DOut, shape.DIn),
+            owners.Select(i => _adapters[i].Modules[module].Rank).DefaultIfEmpty(1).Max(),
             device,
-            ScalarType.Float32);
+            ScalarType.Float32,
+            cancellation);
     }
 
-    private void TryAdd(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes, bool strict)
+    private static (PeftAdapter?, string?, AdapterFormatException?) TryOpen(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes)
     {
         try
         {
             PeftAdapter adapter = PeftAdapter.Open(folder, baseShapes);
-            if (_adapters.Exists(a => a.Id == adapter.Id))
-                throw new AdapterFormatException(adapter.Id, $"the id is taken by '{_adapters.First(a => a.Id == adapter.Id).Folder}'; ids must be unique");
             adapter.RequireFinite();
-            _digests.Add(adapter.ComputeDigest());
-            _adapters.Add(adapter);
+            return (adapter, adapter.ComputeDigest(), null);
         }
-        catch (AdapterFormatException e) when (!strict)
+        catch (AdapterFormatException e)
         {
-            _skipped.Add(new SkippedAdapter(e.Adapter, e.Problem));
+            return (null, null, e);
         }
+    }
+
+    private void Add(PeftAdapter? adapter, string? digest, AdapterFormatException? problem, bool strict)
+    {
+        if (adapter is not null && _adapters.Find(a => a.Id == adapter.Id) is { } twin)
+            problem = new AdapterFormatException(adapter.Id, $"the id is taken by '{twin.Folder}'; ids must be unique");
+        if (problem is null)
+        {
+            _adapters.Add(adapter!);
+            _digests.Add(digest!);
+            return;
+        }
+
+        if (strict)
+            throw problem;
+        _skipped.Add(new SkippedAdapter(problem.Adapter, problem.Problem));
     }
 
     /// <summary>Without a base model the most common shape of a module counts; among equals the one seen first.</summary>

@@ -1,3 +1,4 @@
+using Eigengate.JointDiagonalization.Peft;
 using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization;
@@ -14,7 +15,7 @@ public sealed class CanonicalFactors : IDisposable
     public const double RankTolerance = 1e-6;
 
     private const double ZeroTolerance = 1e-12;
-    private const int ChunkProducts = 64;
+    private const int ChunkProducts = 32;
 
     internal CanonicalFactors(Tensor f, Tensor g, int width, int[] owners, double[] norms, int[] zeroOwners)
     {
@@ -58,57 +59,106 @@ public sealed class CanonicalFactors : IDisposable
     internal Tensor BatchedG => G.view(Count, Width, InFeatures);
 
     /// <summary>
-    /// Canonicalises in float64 by thin QR and a small SVD, stores as <paramref name="dtype"/>.
+    /// Canonicalises in float64 (thin QR and a small SVD), stores as <paramref name="dtype"/>.
     /// </summary>
     /// <param name="deltas">Deltas of one module with the caller's number of each; all of one shape.</param>
     /// <exception cref="ArgumentException">No delta, or deltas of different shapes.</exception>
     public static CanonicalFactors From(
-        IReadOnlyList<(int Owner, LoraDelta Delta)> deltas, Device? device = null, ScalarType dtype = ScalarType.Float32) =>
-        From(deltas, deltas.Count == 0 ? 0 : deltas.Max(d => d.Delta.Rank), device ?? CPU, dtype);
+        IReadOnlyList<(int Owner, LoraDelta Delta)> deltas, Device? device = null, ScalarType dtype = ScalarType.Float32)
+    {
+        if (deltas.Count == 0)
+            throw new ArgumentException("at least one delta is needed", nameof(deltas));
+        LoraDelta first = deltas[0].Delta;
+        return From(
+            deltas.Count,
+            i => deltas[i],
+            new ModuleShape(first.OutFeatures, first.InFeatures),
+            deltas.Max(d => d.Delta.Rank),
+            device ?? CPU,
+            dtype,
+            CancellationToken.None);
+    }
 
-    /// <summary>The same over a lazy sequence, of which only a chunk is in memory at a time.</summary>
-    internal static CanonicalFactors From(IEnumerable<(int Owner, LoraDelta Delta)> deltas, int loraRank, Device device, ScalarType dtype)
+    /// <summary>
+    /// The same with products read on demand, a few at a time on every compute thread; <paramref name="read"/> is called
+    /// once for each number below <paramref name="count"/>, from several threads.
+    /// </summary>
+    internal static CanonicalFactors From(
+        int count, Func<int, (int Owner, LoraDelta Delta)> read, ModuleShape shape, int loraRank, Device device, ScalarType dtype, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
-        List<Tensor> fs = [], gs = [];
-        List<double> norms = [];
-        List<int> allOwners = [];
-        (int OutFeatures, int InFeatures)? shape = null;
-        foreach ((int Owner, LoraDelta Delta)[] chunk in deltas.Chunk(ChunkProducts))
+        int width = Math.Min(loraRank, Math.Min(shape.OutFeatures, shape.InFeatures));
+        Tensor f = empty([count, width, shape.OutFeatures], dtype, device), g = empty([count, width, shape.InFeatures], dtype, device);
+        double[] norms = new double[count];
+        int[] owners = new int[count];
+        Workers.For((count + ChunkProducts - 1) / ChunkProducts, ReadChunk, cancellation);
+        return WithoutZeros(f, g, norms, owners);
+
+        void ReadChunk(int chunk)
         {
-            shape ??= (chunk[0].Delta.OutFeatures, chunk[0].Delta.InFeatures);
-            foreach (var (owner, delta) in chunk)
-            {
-                if ((delta.OutFeatures, delta.InFeatures) != shape)
-                    throw new ArgumentException($"delta {owner} is [{delta.OutFeatures}, {delta.InFeatures}]; the module is {shape}", nameof(deltas));
-            }
-
             using var chunkScope = NewDisposeScope();
-            var (f, g, norm) = Canonicalise([.. chunk.Select(d => d.Delta)], loraRank, device);
-            fs.Add(f.to(dtype).MoveToOuterDisposeScope());
-            gs.Add(g.to(dtype).MoveToOuterDisposeScope());
-            norms.AddRange(norm.ToDoubles());
-            allOwners.AddRange(chunk.Select(d => d.Owner));
+            int first = chunk * ChunkProducts;
+            var products = new LoraDelta[Math.Min(ChunkProducts, count - first)];
+            for (int i = 0; i < products.Length; i++)
+                (owners[first + i], products[i]) = read(first + i);
+            RequireShape(products, owners.AsSpan(first), shape);
+            var (chunkF, chunkG, chunkNorms) = Canonicalise(products, loraRank, device);
+            f.narrow(0, first, products.Length).copy_(chunkF);
+            g.narrow(0, first, products.Length).copy_(chunkG);
+            chunkNorms.ToDoubles().CopyTo(norms, first);
         }
+    }
 
-        if (shape is null)
-            throw new ArgumentException("at least one delta is needed", nameof(deltas));
+    private static CanonicalFactors WithoutZeros(Tensor f, Tensor g, double[] norms, int[] owners)
+    {
         double threshold = ZeroTolerance * Median(norms);
-        int[] kept = [.. Enumerable.Range(0, norms.Count).Where(i => norms[i] > 0 && norms[i] >= threshold)];
-        int[] zero = [.. Enumerable.Range(0, norms.Count).Except(kept).Select(i => allOwners[i])];
-        int[] owners = [.. kept.Select(i => allOwners[i])];
-        double[] keptNorms = [.. kept.Select(i => norms[i])];
-        Tensor allF = cat(fs, 0), allG = cat(gs, 0);
+        int[] kept = [.. Enumerable.Range(0, norms.Length).Where(i => norms[i] > 0 && norms[i] >= threshold)];
+        int[] zero = [.. Enumerable.Range(0, norms.Length).Except(kept).Select(i => owners[i])];
         if (zero.Length > 0)
         {
-            Tensor index = tensor(kept.Select(i => (long)i).ToArray()).to(allF.device);
-            allF = allF.index_select(0, index);
-            allG = allG.index_select(0, index);
+            Tensor index = tensor(kept.Select(i => (long)i).ToArray()).to(f.device);
+            (f, g) = (f.index_select(0, index), g.index_select(0, index));
         }
 
-        int width = (int)allF.shape[1];
         return new CanonicalFactors(
-            allF.reshape(-1, shape.Value.OutFeatures), allG.reshape(-1, shape.Value.InFeatures), width, owners, keptNorms, zero);
+            f.view(-1, f.shape[2]), g.view(-1, g.shape[2]), (int)f.shape[1], [.. kept.Select(i => owners[i])], [.. kept.Select(i => norms[i])], zero);
+    }
+
+    private static void RequireShape(LoraDelta[] deltas, ReadOnlySpan<int> owners, ModuleShape shape)
+    {
+        for (int i = 0; i < deltas.Length; i++)
+        {
+            if (deltas[i].OutFeatures != shape.OutFeatures || deltas[i].InFeatures != shape.InFeatures)
+            {
+                throw new ArgumentException(
+                    $"delta {owners[i]} is [{deltas[i].OutFeatures}, {deltas[i].InFeatures}]; the module is [{shape.OutFeatures}, {shape.InFeatures}]", nameof(deltas));
+            }
+        }
+    }
+
+    private static (Tensor F, Tensor G, Tensor Norms) Canonicalise(LoraDelta[] deltas, int loraRank, Device device)
+    {
+        int outFeatures = deltas[0].OutFeatures, inFeatures = deltas[0].InFeatures;
+        float[] b = new float[(long)deltas.Length * outFeatures * loraRank];
+        float[] a = new float[(long)deltas.Length * loraRank * inFeatures];
+        for (int i = 0; i < deltas.Length; i++)
+        {
+            LoraDelta delta = deltas[i];
+            delta.A.CopyTo(a.AsSpan(i * loraRank * inFeatures));
+            if (delta.Rank == loraRank)
+            {
+                delta.B.CopyTo(b.AsSpan(i * outFeatures * loraRank));
+                continue;
+            }
+
+            for (int row = 0; row < outFeatures; row++)
+                delta.B.AsSpan(row * delta.Rank, delta.Rank).CopyTo(b.AsSpan(((i * outFeatures) + row) * loraRank));
+        }
+
+        return Canonicaliser.Factor(
+            tensor(b, [deltas.Length, outFeatures, loraRank]).to(device),
+            tensor(a, [deltas.Length, loraRank, inFeatures]).to(device),
+            tensor(deltas.Select(d => d.Scale).ToArray()).to(device));
     }
 
     /// <summary>The products at these positions (not owners), in that order.</summary>
@@ -142,7 +192,7 @@ public sealed class CanonicalFactors : IDisposable
     public double[] SingularValues(int position)
     {
         using var scope = NewDisposeScope();
-        double[] unit = BatchedF[position].to(ScalarType.Float64).square().sum(1).sqrt().ToDoubles();
+        double[] unit = BatchedF[position].to(ScalarType.Float64).Squared().sum(1).sqrt().ToDoubles();
         return [.. unit.Where(s => s > 0).OrderDescending().Select(s => s * Norms[position])];
     }
 
@@ -152,34 +202,7 @@ public sealed class CanonicalFactors : IDisposable
         G.Dispose();
     }
 
-    /// <summary>F [k, l, d_out], G [k, l, d_in], norms [k], all float64; products of norm 0 give zero rows.</summary>
-    private static (Tensor F, Tensor G, Tensor Norms) Canonicalise(LoraDelta[] deltas, int loraRank, Device device)
-    {
-        int outFeatures = deltas[0].OutFeatures, inFeatures = deltas[0].InFeatures;
-        int width = Math.Min(loraRank, Math.Min(outFeatures, inFeatures));
-        float[] b = new float[(long)deltas.Length * outFeatures * loraRank];
-        float[] a = new float[(long)deltas.Length * loraRank * inFeatures];
-        for (int i = 0; i < deltas.Length; i++)
-        {
-            LoraDelta delta = deltas[i];
-            delta.A.CopyTo(a.AsSpan(i * loraRank * inFeatures));
-            for (int row = 0; row < outFeatures; row++)
-                delta.B.AsSpan(row * delta.Rank, delta.Rank).CopyTo(b.AsSpan(((i * outFeatures) + row) * loraRank));
-        }
-
-        Tensor scales = tensor(deltas.Select(d => d.Scale).ToArray()).to(device).view(-1, 1, 1);
-        var (q, r) = linalg.qr(tensor(b, [deltas.Length, outFeatures, loraRank]).to(device).to(ScalarType.Float64));
-        var (p, t) = linalg.qr(tensor(a, [deltas.Length, loraRank, inFeatures]).to(device).to(ScalarType.Float64).transpose(1, 2));
-        var (x, s, yt) = linalg.svd(scales * r.bmm(t.transpose(1, 2)), fullMatrices: false);
-        Tensor norms = s.square().sum(1).sqrt();
-        Tensor live = s.gt(s.narrow(1, 0, 1) * TensorMath.RankTolerance).to(ScalarType.Float64);
-        Tensor unit = s * live / norms.clamp_min(TensorMath.Smallest).unsqueeze(1);
-        Tensor f = q.bmm(x) * unit.unsqueeze(1);
-        Tensor g = p.bmm(yt.transpose(1, 2)) * live.unsqueeze(1);
-        return (f.transpose(1, 2).narrow(1, 0, width).contiguous(), g.transpose(1, 2).narrow(1, 0, width).contiguous(), norms);
-    }
-
-    private static double Median(List<double> values)
+    private static double Median(double[] values)
     {
         double[] positive = [.. values.Where(v => v > 0).Order()];
         return positive.Length == 0 ? 0 : positive[positive.Length / 2];

@@ -92,46 +92,18 @@ public sealed class Compressor
 
     private ClusterAssignment Assign(AdapterCollection collection)
     {
-        int count = collection.Adapters.Count;
-        if (_options.Clusters == 1 || count == 1)
-            return new ClusterAssignment(new int[count], 1, double.NaN, [], "single");
         if (_warm is { MayMove: false })
             return new ClusterAssignment(_warm.ClusterOf, _warm.Clusters, double.NaN, [], "given");
-
-        int modules = collection.Modules.Length;
-        int dimensions = ClusterProjection.Dimensions(Math.Max(_options.RankU, _options.RankV), Math.Min(_options.Clusters, count));
-        List<CanonicalFactors> projected = [];
-        try
+        var clustering = new ClusterOptions
         {
-            foreach (BundleModule module in collection.Modules)
-            {
-                _cancellation.ThrowIfCancellationRequested();
-                using CanonicalFactors factors = collection.Read(module.Path, _device);
-                projected.Add(ClusterProjection.Shrink(factors, dimensions, _options.Seed));
-                _progress?.Report(new CompressionProgress(CompressionStage.Clustering, projected.Count, modules, module.Path));
-            }
-
-            int products = projected.Sum(p => p.Count);
-            var clusterer = new AdapterClusterer(new ClusterOptions
-            {
-                Clusters = _options.Clusters,
-                RankU = _options.RankU,
-                RankV = _options.RankV,
-                Seed = _options.Seed,
-                Start = _warm?.ClusterOf,
-                MaxRounds = _warm is null ? ClusterOptions.DefaultMaxRounds : WarmStart.Rounds,
-            });
-            return clusterer.Assign(
-                count,
-                projected,
-                (start, objective) => _progress?.Report(
-                    new CompressionProgress(CompressionStage.Clustering, modules, modules, $"round from the {start} start", objective / products)),
-                _cancellation);
-        }
-        finally
-        {
-            projected.ForEach(p => p.Dispose());
-        }
+            Clusters = _options.Clusters,
+            RankU = _options.RankU,
+            RankV = _options.RankV,
+            Seed = _options.Seed,
+            Start = _warm?.ClusterOf,
+            MaxRounds = _warm is null ? ClusterOptions.DefaultMaxRounds : WarmStart.Rounds,
+        };
+        return new CollectionAssignment(collection, clustering, _device, _progress, _cancellation).Run();
     }
 
     /// <summary>Fits one module, unless an unfinished run did, and counts it.</summary>
@@ -142,7 +114,7 @@ public sealed class Compressor
         FinishedModule? finished = run.TryOpen(index);
         if (finished is null)
         {
-            using CanonicalFactors factors = collection.Read(module.Path, _device);
+            using CanonicalFactors factors = collection.Read(module.Path, _device, _cancellation);
             finished = run.Save(index, _method.Fit(module.Path, factors, clusterOf, _cancellation));
         }
 
@@ -204,4 +176,5 @@ public sealed class Compressor
         };
         return manifest with { Generation = manifest.ComputeGeneration() };
     }
+
 }

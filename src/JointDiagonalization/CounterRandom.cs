@@ -4,6 +4,8 @@ internal enum RandomPurpose
 {
     RangeFinder = 1,
     Centres = 2,
+    Restart = 3,
+    Sample = 4,
 }
 
 /// <summary>

@@ -90,7 +90,7 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
             cat([Unit(u.mm(x.narrow(1, 0, columns))), greedyU.narrow(1, 0, filled)], 1),
             cat([Unit(v.mm(yt.t().narrow(1, 0, columns))), greedyV.narrow(1, 0, filled)], 1));
 
-        static Tensor Unit(Tensor columns) => columns / columns.square().sum(dim: 0).sqrt().clamp_min(TensorMath.Smallest);
+        static Tensor Unit(Tensor columns) => columns / columns.Squared().sum(dim: 0).sqrt().AtLeast(double.Epsilon);
     }
 
     private DiagonalState Improve(
@@ -116,7 +116,7 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
     /// <summary>Columns by falling Σ d², each column's largest entry positive: the gauge that makes files reproducible.</summary>
     private static SharedBasis Ordered(Tensor u, Tensor v, Tensor d, ScalarType dtype)
     {
-        Tensor order = d.square().sum(dim: 0).argsort(dim: 0, descending: true);
+        Tensor order = d.Squared().sum(dim: 0).argsort(dim: 0, descending: true);
         return new SharedBasis(
             Gauge.PositiveColumns(u.index_select(1, order)).to(dtype, copy: true), Gauge.PositiveColumns(v.index_select(1, order)).to(dtype, copy: true));
     }

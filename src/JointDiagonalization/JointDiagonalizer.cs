@@ -20,71 +20,62 @@ public sealed class JointDiagonalizer(FitOptions options)
         if (factors.Count == 0)
             throw new ArgumentException("a fit needs at least one non-zero product", nameof(factors));
         using var scope = NewDisposeScope();
-        using var reduction = new ExactReduction(factors);
-        CanonicalFactors reduced = reduction.Factors;
+        using var reduction = new ExactReduction(factors, options.Certify ? HigherOrderSvd.DenseLimit : 0);
+        var starts = new FitStarts(reduction.Factors, reduction, options);
+        Alternation? best = null;
+        foreach (var (u, v) in starts.All(start))
+        {
+            Alternation candidate = Alternate(reduction.Factors, u, v, cancellation);
+            if (best is null || candidate.Trace[^1] < best.Trace[^1])
+                best = candidate;
+        }
 
-        var (u, v, tailU, tailV) = Start(reduced, reduction, start);
-        List<double> trace = [reduced.Count - Captured(reduced, u, v)];
+        SharedBasis basis = InFullSpace(factors, best!, reduction);
+        return new JointFit(basis, ReconstructionError.Of(factors, basis), best!.Trace, starts.Tails.U, starts.Tails.V);
+    }
+
+    private Alternation Alternate(CanonicalFactors factors, Tensor startU, Tensor startV, CancellationToken cancellation)
+    {
+        int count = factors.Count;
+        TrackedBasis u = TrackedBasis.Of(startU, factors.F), v = TrackedBasis.Of(startV, factors.G);
+        Tensor gramsV = v.Grams(count);
+        List<double> trace = [Error(u.Grams(count), gramsV)];
         for (int iteration = 0; iteration < options.Iterations; iteration++)
         {
             cancellation.ThrowIfCancellationRequested();
             using var step = NewDisposeScope();
-            Tensor w = ReconstructionError.Projected(reduced.G, v, reduced);
-            Tensor nextU = HalfStep.Take(new StackedOperator(reduced.F, TensorMath.RowGrams(w)), u, Useful(u, v, reduced), options.Method);
-            Tensor z = ReconstructionError.Projected(reduced.F, nextU, reduced);
-            Tensor nextV = HalfStep.Take(new StackedOperator(reduced.G, TensorMath.RowGrams(z)), v, Useful(v, nextU, reduced), options.Method);
-            u = nextU.MoveToOuterDisposeScope();
-            v = nextV.MoveToOuterDisposeScope();
-            trace.Add(reduced.Count - Captured(reduced, u, v));
-            if (trace[^2] - trace[^1] < options.Tolerance * trace[^2] || trace[^1] <= LosslessPerProduct * reduced.Count)
+            u = HalfStep.Take(new StackedOperator(factors.F, gramsV), u, Useful(u, v, factors), options.Method);
+            Tensor gramsU = u.Grams(count);
+            v = HalfStep.Take(new StackedOperator(factors.G, gramsU), v, Useful(v, u, factors), options.Method).MoveToOuterScope();
+            u.MoveToOuterScope();
+            gramsV = v.Grams(count).MoveToOuterDisposeScope();
+            trace.Add(Error(gramsU, gramsV));
+            if (trace[^2] - trace[^1] < options.Tolerance * trace[^2] || trace[^1] <= LosslessPerProduct * count)
                 break;
         }
 
-        SharedBasis basis = Gauge.Canonicalise(reduced, u, v, reduction);
-        return new JointFit(basis, ReconstructionError.Of(factors, basis), trace, tailU, tailV);
+        return new Alternation(u.Basis, v.Basis, trace);
     }
+
+    /// <summary>Σ_i 1 − ‖UᵀM̂_iV‖² from the Grams of FᵀU and GᵀV.</summary>
+    private static double Error(Tensor gramsU, Tensor gramsV) => gramsU.shape[0] - (gramsU * gramsV).sum().item<double>();
 
     /// <summary>
     /// Columns of <paramref name="basis"/> worth keeping: through r directions of the other side, k products of rank l span
     /// at most k·min(l, r) on this side, and whatever lies beyond would be arbitrary.
     /// </summary>
-    private static int Useful(Tensor basis, Tensor other, CanonicalFactors factors) =>
-        (int)Math.Min(basis.shape[1], factors.Count * Math.Min(factors.Width, other.shape[1]));
+    private static int Useful(TrackedBasis basis, TrackedBasis other, CanonicalFactors factors) =>
+        Math.Min(basis.Columns, factors.Count * Math.Min(factors.Width, other.Columns));
 
-    private (Tensor U, Tensor V, double TailU, double TailV) Start(CanonicalFactors reduced, ExactReduction reduction, SharedBasis? start)
+    private static SharedBasis InFullSpace(CanonicalFactors factors, Alternation found, ExactReduction reduction)
     {
-        int rankU = Math.Min(options.RankU, reduced.OutFeatures), rankV = Math.Min(options.RankV, reduced.InFeatures);
-        if (start is not null && start.RankU >= rankU && start.RankV >= rankV)
-        {
-            return (
-                TensorMath.Orthonormalise(reduction.LowerU(start.U)).narrow(1, 0, rankU).contiguous().to(reduced.F.dtype),
-                TensorMath.Orthonormalise(reduction.LowerV(start.V)).narrow(1, 0, rankV).contiguous().to(reduced.G.dtype),
-                double.NaN,
-                double.NaN);
-        }
-
-        HigherOrderSvd output = HigherOrderSvd.OutputSide(reduced, rankU, options.Seed);
-        HigherOrderSvd input = HigherOrderSvd.InputSide(reduced, rankV, options.Seed);
-        if (start is null)
-            return (output.Basis, input.Basis, output.Tail, input.Tail);
-        return (
-            Padded(reduction.LowerU(start.U), output.Basis, rankU),
-            Padded(reduction.LowerV(start.V), input.Basis, rankV),
-            output.Tail,
-            input.Tail);
+        Tensor u = TensorMath.Orthonormalise(reduction.LiftU(found.U)), v = TensorMath.Orthonormalise(reduction.LiftV(found.V));
+        return Gauge.Canonicalise(
+            new TrackedBasis(u, factors.F.mm(u.to(factors.F.dtype))),
+            new TrackedBasis(v, factors.G.mm(v.to(factors.G.dtype))),
+            factors.Count,
+            factors.F.dtype);
     }
 
-    /// <summary>The start's directions first, filled up with the leading HOSVD directions.</summary>
-    private static Tensor Padded(Tensor start, Tensor fill, int rank)
-    {
-        Tensor q = TensorMath.Orthonormalise(cat([start.to(fill.dtype), fill], 1));
-        return q.narrow(1, 0, Math.Min(rank, q.shape[1])).contiguous().to(fill.dtype);
-    }
-
-    private static double Captured(CanonicalFactors factors, Tensor u, Tensor v)
-    {
-        using var scope = NewDisposeScope();
-        return ReconstructionError.Captured(
-            ReconstructionError.Projected(factors.F, u, factors), ReconstructionError.Projected(factors.G, v, factors)).sum().item<double>();
-    }
+    private sealed record Alternation(Tensor U, Tensor V, List<double> Trace);
 }

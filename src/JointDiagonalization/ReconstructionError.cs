@@ -40,10 +40,10 @@ public static class ReconstructionError
         Tensor f = factors.F.to(ScalarType.Float64), g = factors.G.to(ScalarType.Float64);
         Tensor u = basis.U.to(ScalarType.Float64), v = basis.V.to(ScalarType.Float64);
         Tensor z = f.mm(u);
-        Tensor lostOutput = (f - z.mm(u.t())).square().view(factors.Count, -1).sum(1);
+        Tensor lostOutput = (f - z.mm(u.t())).Squared().view(factors.Count, -1).sum(1);
         Tensor restG = (g - g.mm(v).mm(v.t())).view(factors.Count, factors.Width, -1);
-        Tensor lostInput = z.view(factors.Count, factors.Width, -1).transpose(1, 2).bmm(restG).square().sum(new long[] { 1, 2 });
-        return (lostOutput + lostInput).ToDoubles();
+        Tensor lostInput = z.view(factors.Count, factors.Width, -1).transpose(1, 2).bmm(restG).Squared().sum(new long[] { 1, 2 });
+        return lostOutput.Plus(lostInput).ToDoubles();
     }
 
     /// <summary>‖UᵀM̂V‖² of every product in float64, through l x l Grams: no core is formed.</summary>

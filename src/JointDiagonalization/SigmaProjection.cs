@@ -53,7 +53,7 @@ public static class SigmaProjection
         Tensor b = ru.t().matmul(cores).matmul(rv).diagonal(0, 1, 2);
         Tensor d = linalg.lstsq(h, b.t()).Solution.t();
         Tensor rest = cores - (ru * d.unsqueeze(1)).matmul(rv.t());
-        double[] beyondDiagonal = rest.square().sum(new long[] { 1, 2 }).ToDoubles();
+        double[] beyondDiagonal = rest.Squared().sum(new long[] { 1, 2 }).ToDoubles();
         float[] values = (d * NormsOf(factors, d).view(-1, 1)).ToFloats();
         var sigmas = new Sigma[factors.Count];
         for (int i = 0; i < sigmas.Length; i++)

@@ -44,4 +44,31 @@ internal static class TensorMath
 
     /// <summary>x xᵀ of each matrix of a batch: [k, a, b] to [k, a, a].</summary>
     internal static Tensor RowGrams(Tensor batch) => batch.bmm(batch.transpose(1, 2));
+
+    // A number passed to torch becomes a Scalar with a finalizer, which TorchSharp does not keep alive during the native call
+    // (0.107): a collection at that moment frees it, and the call reads freed memory. These do keep it alive.
+
+    internal static Tensor Plus(this Tensor a, Tensor b) => With(1, one => a.add(b, one));
+
+    internal static void AddRows(this Tensor a, Tensor index, Tensor rows) => With(1, one => a.index_add_(0, index, rows, one));
+
+    internal static Tensor Times(this Tensor a, double factor) => With(factor, a.mul);
+
+    internal static Tensor AtLeast(this Tensor a, double least) => With(least, a.clamp_min);
+
+    internal static Tensor IsAtLeast(this Tensor a, double least) => With(least, a.ge);
+
+    internal static Tensor IsAbove(this Tensor a, double limit) => With(limit, a.gt);
+
+    internal static Tensor IsZero(this Tensor a) => With(0, a.eq);
+
+    internal static Tensor Squared(this Tensor a) => a.mul(a);
+
+    private static Tensor With(double value, Func<Scalar, Tensor> operation)
+    {
+        Scalar scalar = value;
+        Tensor result = operation(scalar);
+        GC.KeepAlive(scalar);
+        return result;
+    }
 }

@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
+using TorchSharp;
 
 namespace Eigengate.JointDiagonalization.Bundles;
 
@@ -64,28 +66,23 @@ public sealed class Bundle : IDisposable
     public IReadOnlyDictionary<string, SharedBasis> ReadBasis(int cluster)
     {
         BundleBasis entry = BasisEntry(cluster);
-        string path = Path.Combine(_directory, entry.File);
         var bases = new SortedDictionary<string, SharedBasis>(StringComparer.Ordinal);
         try
         {
-            using SafetensorsFile file = SafetensorsFile.Open(path);
-            foreach (BundleModule module in Manifest.Modules)
-            {
-                if (entry.Ranks.TryGetValue(module.Path, out int[]? rank))
-                    bases.Add(module.Path, ReadBasis(file, module, rank));
-            }
-
+            foreach (var (module, basis) in StreamBasis(entry))
+                bases.Add(module, basis);
             return bases;
         }
-        catch (Exception e)
+        catch
         {
             foreach (SharedBasis basis in bases.Values)
                 basis.Dispose();
-            if (e is SafetensorsException)
-                throw new BundleFormatException(path, e.Message, e);
             throw;
         }
     }
+
+    /// <summary>The same one module at a time, in the manifest's order; the caller disposes each.</summary>
+    internal IEnumerable<(string Module, SharedBasis Basis)> StreamBasis(int cluster) => StreamBasis(BasisEntry(cluster));
 
     /// <summary>The basis of one module in one cluster, or null when that cluster has none there. The caller disposes it.</summary>
     /// <inheritdoc cref="ReadBasis(int)" path="/exception"/>
@@ -215,16 +212,41 @@ public sealed class Bundle : IDisposable
     private BundleBasis BasisEntry(int cluster) => Array.Find(Manifest.Bases, b => b.Cluster == cluster)
         ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
 
-    private static SharedBasis ReadBasis(SafetensorsFile file, BundleModule module, int[] rank) => SharedBasis.FromArrays(
-        ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), module.DOut, rank[0],
-        ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]), module.DIn, rank[1]);
+    private IEnumerable<(string Module, SharedBasis Basis)> StreamBasis(BundleBasis entry)
+    {
+        string path = Path.Combine(_directory, entry.File);
+        using SafetensorsFile file = Reading(path, () => SafetensorsFile.Open(path));
+        foreach (BundleModule module in Manifest.Modules)
+        {
+            if (!entry.Ranks.TryGetValue(module.Path, out int[]? rank))
+                continue;
+            yield return (module.Path, Reading(path, () => ReadBasis(file, module, rank)));
+        }
+    }
 
-    private static float[] ReadMatrix(SafetensorsFile file, string name, int rows, int columns)
+    private static SharedBasis ReadBasis(SafetensorsFile file, BundleModule module, int[] rank) => new(
+        ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]));
+
+    private static T Reading<T>(string path, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(path, e.Message, e);
+        }
+    }
+
+    private static torch.Tensor ReadMatrix(SafetensorsFile file, string name, int rows, int columns)
     {
         TensorEntry entry = file.Entry(name);
         if (entry.Shape is not [var r, var c] || r != rows || c != columns)
             throw new BundleFormatException(file.Source, $"tensor '{name}' is [{string.Join(", ", entry.Shape)}]; [{rows}, {columns}] was expected");
-        return file.ReadFloat32(name);
+        torch.Tensor matrix = torch.empty([rows, columns], torch.ScalarType.Float32);
+        file.ReadFloat32(entry, MemoryMarshal.Cast<byte, float>(matrix.bytes));
+        return matrix;
     }
 
     private static void CheckFile(string path, string sha256, bool verify)

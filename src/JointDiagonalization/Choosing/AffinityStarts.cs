@@ -1,28 +1,24 @@
 using Eigengate.JointDiagonalization.Clustering;
+using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Choosing;
 
 /// <summary>Assignments of a sample to any number of clusters, from one affinity matrix (spec/joint-diagonalization.md §5).</summary>
-internal sealed class AffinityStarts
+internal sealed class AffinityStarts : IDisposable
 {
     private readonly int _adapters;
     private readonly int[] _active;
-    private readonly double[,] _affinity;
+    private readonly Tensor _affinity;
 
     internal AffinityStarts(ModuleSample sample)
     {
         _adapters = sample.Adapters;
         _active = [.. sample.Modules.SelectMany(m => m.Factors.Owners).Distinct().Order()];
-        var sums = new Affinity(_adapters);
+        using var scope = NewDisposeScope();
+        using var sums = new Affinity(_adapters);
         foreach (SampledModule module in sample.Modules)
             sums.Add(module.Factors);
-        double[,] all = sums.Normalised();
-        _affinity = new double[_active.Length, _active.Length];
-        for (int i = 0; i < _active.Length; i++)
-        {
-            for (int j = 0; j < _active.Length; j++)
-                _affinity[i, j] = all[_active[i], _active[j]];
-        }
+        _affinity = sums.Normalised(_active).DetachFromDisposeScope();
     }
 
     /// <summary>Adapters with a product in the sample.</summary>
@@ -39,4 +35,6 @@ internal sealed class AffinityStarts
             assignment[_active[i]] = ofActive[i];
         return assignment;
     }
+
+    public void Dispose() => _affinity.Dispose();
 }

@@ -50,11 +50,12 @@ internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int ada
             foreach (var (module, weight) in chosen)
             {
                 cancellation.ThrowIfCancellationRequested();
-                using CanonicalFactors factors = collection.Read(module.Path, device);
+                using CanonicalFactors factors = collection.Read(module.Path, device, cancellation);
                 if (factors.Count > 0)
                 {
                     Tensor energies = factors.BatchedF.to(ScalarType.Float64).square().sum(2).DetachFromDisposeScope();
-                    modules.Add(new SampledModule(module, weight, ClusterProjection.Shrink(factors, Dimensions, seed), energies));
+                    using ClusterProjection projection = ClusterProjection.Of(factors, Dimensions, seed);
+                    modules.Add(new SampledModule(module, weight, projection.Apply(factors), energies));
                 }
 
                 progress?.Report(new CompressionProgress(CompressionStage.Choosing, modules.Count, chosen.Count, module.Path));

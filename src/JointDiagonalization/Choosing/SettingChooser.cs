@@ -36,7 +36,7 @@ internal sealed class SettingChooser
         if (sample.Modules.Count == 0)
             throw new ArgumentException("nothing can be chosen: all products of the sampled modules are zero");
 
-        var starts = new AffinityStarts(sample);
+        using var starts = new AffinityStarts(sample);
         RankGrid grid = GridFor(goal, collection);
         int[] residuals = goal.Residual is { } only ? [only] : goal.TargetError is null && goal.BudgetBytes is null ? [0] : Residuals;
         int[] counts = goal.Clusters is { } given ? [Math.Min(given, starts.Active)] : [.. ClusterCounts.Where(c => c == 1 || c * MembersPerCluster <= starts.Active)];

@@ -1,160 +1,180 @@
 using Eigengate.JointDiagonalization.Fitting;
+using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Clustering;
 
 /// <summary>
 /// Global assignment: one cluster per adapter for all modules, min Σ_i Σ_m e_im(c(i)) (spec/joint-diagonalization.md §5).
-/// Affinity and balanced starts, then moves proposed by leave-one-out errors and kept only when the refitted total falls.
-/// Deterministic from the seed.
+/// Affinity, balanced and core starts, then moves proposed by leave-one-out errors and kept only when the refitted total
+/// falls. Deterministic from the seed; every fit runs on one thread, so that their number changes nothing.
 /// </summary>
 public sealed class AdapterClusterer(ClusterOptions options)
 {
-    private const double LeastGain = 1e-12;
-    private const int NoProducts = -1;
+    /// <summary>After this many rounds a start that is behind by more than <see cref="Behind"/> is given up.</summary>
+    private const int TrialRounds = 2;
+    private const double Behind = 0.02;
+
+    private readonly FitOptions _fitOptions = new()
+    {
+        RankU = options.RankU,
+        RankV = options.RankV,
+        Iterations = options.IterationsPerRound,
+        Seed = options.Seed,
+        Certify = false,
+    };
 
     /// <param name="adapters">Number of adapters; owners in the modules are below it.</param>
-    /// <param name="modules">Products per module, possibly projected to fewer dimensions.</param>
+    /// <param name="modules">Products per module; large ones are projected to fewer dimensions first.</param>
     /// <param name="progress">Called after each round with the start's name and the objective.</param>
     /// <param name="cancellation">Checked between fits.</param>
     public ClusterAssignment Assign(
         int adapters, IReadOnlyList<CanonicalFactors> modules, Action<string, double>? progress = null, CancellationToken cancellation = default)
     {
+        List<CanonicalFactors> projected = [];
+        try
+        {
+            foreach (CanonicalFactors module in modules)
+                projected.Add(Projected(module));
+            using Solution solution = Solve(adapters, projected, progress, cancellation);
+            ClusterAssignment assignment = solution.Assignment;
+            return assignment with { ClusterOf = Numbered(assignment.ClusterOf) };
+        }
+        finally
+        {
+            projected.ForEach(p => p.Dispose());
+        }
+    }
+
+    /// <summary>The dimensions that a module of so many rows needs during the assignment.</summary>
+    internal int Dimensions => ClusterProjection.Dimensions(Math.Max(options.RankU, options.RankV), options.Clusters);
+
+    /// <summary>The assignment and the bases it was found with, in the modules' coordinates; adapters without any product have cluster −1.</summary>
+    internal Solution Solve(int adapters, IReadOnlyList<CanonicalFactors> modules, Action<string, double>? progress, CancellationToken cancellation)
+    {
         int[] active = [.. modules.SelectMany(m => m.Owners).Distinct().Order()];
         int clusters = options.Start is null ? Math.Min(options.Clusters, active.Length) : options.Clusters;
         if (clusters <= 1)
-            return new ClusterAssignment(new int[adapters], 1, double.NaN, [], "single");
+            return new Solution(new ClusterAssignment(new int[adapters], 1, double.NaN, [], "single"), null);
 
-        ClusterAssignment? best = null;
-        foreach (var (name, start) in options.Start is null ? Starts(adapters, active, clusters, modules) : [Given(options.Start, active)])
+        List<Candidate> candidates = [];
+        try
         {
-            ClusterAssignment candidate = Improve(name, start, clusters, modules, progress, cancellation);
-            if (best is null || candidate.Objective < best.Objective - LeastGain)
-                best = candidate;
-        }
+            foreach (var (name, start) in options.Start is null ? Starts(adapters, active, clusters, modules, cancellation) : [Given(options.Start, active)])
+            {
+                candidates.Add(new Candidate(name, new ClusterFits(modules, start, clusters, _fitOptions, cancellation), clusters, progress));
+                candidates[^1].Start();
+                candidates[^1].Improve(Math.Min(TrialRounds, options.MaxRounds));
+            }
 
-        return best! with { ClusterOf = options.Start is null ? Renumber(best.ClusterOf, active) : [.. best.ClusterOf.Select(c => Math.Max(0, c))] };
+            double leader = candidates.Min(c => c.Objective);
+            foreach (Candidate candidate in candidates.Where(c => c.Objective <= leader * (1 + Behind)))
+                candidate.Improve(options.MaxRounds);
+            Candidate best = candidates.Aggregate((a, b) => b.Objective < a.Objective - ClusterMoves.LeastGain ? b : a);
+            candidates.Remove(best);
+            return new Solution(best.Result, best.Fits);
+        }
+        finally
+        {
+            candidates.ForEach(c => c.Fits.Dispose());
+        }
+    }
+
+    /// <summary>
+    /// Clusters numbered by their first adapter with a product, so that equal partitions look equal, or as they were given;
+    /// adapters without a product go to cluster 0.
+    /// </summary>
+    internal int[] Numbered(int[] assignment)
+    {
+        if (options.Start is not null)
+            return [.. assignment.Select(c => Math.Max(0, c))];
+        var numbers = new Dictionary<int, int>();
+        foreach (int cluster in assignment.Where(c => c != ClusterMoves.NoProducts))
+            numbers.TryAdd(cluster, numbers.Count);
+        return [.. assignment.Select(c => c == ClusterMoves.NoProducts ? 0 : numbers[c])];
     }
 
     private static (string Name, int[] Assignment) Given(int[] given, int[] active)
     {
         int[] start = new int[given.Length];
-        Array.Fill(start, NoProducts);
+        Array.Fill(start, ClusterMoves.NoProducts);
         foreach (int adapter in active)
             start[adapter] = given[adapter];
         return ("given", start);
     }
 
-    private IEnumerable<(string Name, int[] Assignment)> Starts(
-        int adapters, int[] active, int clusters, IReadOnlyList<CanonicalFactors> modules)
+    private CanonicalFactors Projected(CanonicalFactors module)
     {
-        var affinity = new Affinity(adapters);
-        foreach (CanonicalFactors module in modules)
-            affinity.Add(module);
-        double[,] all = affinity.Normalised();
-        double[,] part = new double[active.Length, active.Length];
-        for (int i = 0; i < active.Length; i++)
-        {
-            for (int j = 0; j < active.Length; j++)
-                part[i, j] = all[active[i], active[j]];
-        }
+        using ClusterProjection projection = ClusterProjection.Of(module, Dimensions, options.Seed);
+        return projection.Apply(module);
+    }
 
-        yield return ("affinity", Spread(SpectralStart.Assign(part, clusters, options.Seed)));
+    private IEnumerable<(string Name, int[] Assignment)> Starts(
+        int adapters, int[] active, int clusters, IReadOnlyList<CanonicalFactors> modules, CancellationToken cancellation)
+    {
+        yield return ("affinity", Spread(ByAffinity()));
+        cancellation.ThrowIfCancellationRequested();
         yield return ("balanced", Spread([.. Enumerable.Range(0, active.Length).Select(i => i % clusters)]));
+        yield return ("cores", Spread(CoreStart.Assign(adapters, active, modules, clusters, new JointDiagonalizer(_fitOptions), options.Seed)));
+
+        int[] ByAffinity()
+        {
+            using var scope = NewDisposeScope();
+            using var affinity = new Affinity(adapters);
+            foreach (CanonicalFactors module in modules)
+                affinity.Add(module);
+            return SpectralStart.Assign(affinity.Normalised(active), clusters, options.Seed);
+        }
 
         int[] Spread(int[] ofActive)
         {
             int[] assignment = new int[adapters];
-            Array.Fill(assignment, NoProducts);
+            Array.Fill(assignment, ClusterMoves.NoProducts);
             for (int i = 0; i < active.Length; i++)
                 assignment[active[i]] = ofActive[i];
             return assignment;
         }
     }
 
-    private ClusterAssignment Improve(
-        string name, int[] start, int clusters, IReadOnlyList<CanonicalFactors> modules, Action<string, double>? progress, CancellationToken cancellation)
+    /// <param name="Assignment">Not yet renumbered.</param>
+    /// <param name="Fits">Null when there is one cluster.</param>
+    internal sealed record Solution(ClusterAssignment Assignment, ClusterFits? Fits) : IDisposable
     {
-        var fitOptions = new FitOptions
+        public void Dispose() => Fits?.Dispose();
+    }
+
+    /// <summary>One start on its way down.</summary>
+    private sealed class Candidate(string name, ClusterFits fits, int clusters, Action<string, double>? progress)
+    {
+        private readonly List<double> _trace = [];
+        private bool _converged;
+
+        internal ClusterFits Fits => fits;
+
+        internal double Objective => fits.Objective;
+
+        internal ClusterAssignment Result => new(fits.Assignment, clusters, fits.Objective, _trace, name);
+
+        internal void Start()
         {
-            RankU = options.RankU,
-            RankV = options.RankV,
-            Iterations = options.IterationsPerRound,
-            Seed = options.Seed,
-        };
-        using var fits = new ClusterFits(modules, start, clusters, fitOptions, cancellation);
-        fits.FitAll();
-        List<double> trace = [fits.Objective];
-        progress?.Invoke(name, fits.Objective);
-        for (int round = 0; round < options.MaxRounds && MoveSome(fits, clusters); round++)
+            fits.FitAll();
+            Note();
+        }
+
+        /// <summary>Rounds of moves until none helps or the trace holds this many.</summary>
+        internal void Improve(int rounds)
         {
-            trace.Add(fits.Objective);
+            while (!_converged && _trace.Count <= rounds)
+            {
+                _converged = !ClusterMoves.TakeSome(fits, clusters);
+                if (!_converged)
+                    Note();
+            }
+        }
+
+        private void Note()
+        {
+            _trace.Add(fits.Objective);
             progress?.Invoke(name, fits.Objective);
         }
-
-        return new ClusterAssignment(fits.Assignment, clusters, fits.Objective, trace, name);
-    }
-
-    /// <summary>Tries all proposed moves at once, then the better half, and so on; false when not even the best one helps.</summary>
-    private static bool MoveSome(ClusterFits fits, int clusters)
-    {
-        List<(int Adapter, int To)> moves = Proposals(fits.HonestErrors(), fits.Assignment, clusters);
-        for (int count = moves.Count; count > 0; count /= 2)
-        {
-            int[] next = [.. fits.Assignment];
-            foreach (var (adapter, to) in moves.Take(count))
-                next[adapter] = to;
-            if (fits.TryMove(next))
-                return true;
-        }
-
-        return false;
-    }
-
-    /// <summary>Moves to a better cluster, largest gain first; no cluster loses its last adapter.</summary>
-    private static List<(int Adapter, int To)> Proposals(double[,] errors, int[] assignment, int clusters)
-    {
-        int[] sizes = new int[clusters];
-        List<(int Adapter, int To, double Gain)> gains = [];
-        for (int i = 0; i < assignment.Length; i++)
-        {
-            int own = assignment[i], best = own;
-            if (own == NoProducts)
-                continue;
-            sizes[own]++;
-            for (int c = 0; c < clusters; c++)
-            {
-                if (errors[i, c] < errors[i, best])
-                    best = c;
-            }
-
-            double gain = errors[i, own] - errors[i, best];
-            if (gain > LeastGain)
-                gains.Add((i, best, gain));
-        }
-
-        List<(int Adapter, int To)> moves = [];
-        foreach (var (adapter, to, _) in gains.OrderByDescending(g => g.Gain).ThenBy(g => g.Adapter))
-        {
-            if (sizes[assignment[adapter]] == 1)
-                continue;
-            sizes[assignment[adapter]]--;
-            moves.Add((adapter, to));
-        }
-
-        return moves;
-    }
-
-    /// <summary>Clusters numbered by their first adapter with a product, so that equal partitions look equal; the others go to cluster 0.</summary>
-    private static int[] Renumber(int[] assignment, int[] active)
-    {
-        var numbers = new Dictionary<int, int>();
-        int[] result = new int[assignment.Length];
-        foreach (int adapter in active)
-        {
-            numbers.TryAdd(assignment[adapter], numbers.Count);
-            result[adapter] = numbers[assignment[adapter]];
-        }
-
-        return result;
     }
 }

@@ -11,15 +11,13 @@ internal sealed class ClusterFits(
     private readonly JointFit?[,] _fits = new JointFit?[clusters, modules.Count];
     private readonly JointDiagonalizer _diagonalizer = new(options);
 
+    internal int Clusters => clusters;
+
     internal int[] Assignment { get; private set; } = assignment;
 
     internal double Objective { get; private set; }
 
-    internal void FitAll()
-    {
-        JointFit?[,] fits = Refit(Assignment, [.. Enumerable.Range(0, clusters)]);
-        Accept(fits, Assignment);
-    }
+    internal void FitAll() => Accept(Refit(Assignment, [.. Enumerable.Range(0, clusters)]), Assignment);
 
     /// <summary>Refits the clusters that change; keeps the result only when the summed error falls (§10.6).</summary>
     internal bool TryMove(int[] next)
@@ -34,49 +32,54 @@ internal sealed class ClusterFits(
         }
 
         JointFit?[,] fits = Refit(next, changed);
-        double objective = Total(fits);
-        if (objective < Objective - (1e-12 * Math.Max(1, Objective)))
+        if (Total(fits) < Objective - (1e-12 * Math.Max(1, Objective)))
         {
             Accept(fits, next);
             return true;
         }
 
-        foreach (JointFit? fit in fits)
+        for (int c = 0; c < clusters; c++)
         {
-            if (fit is not null && !Contains(fit))
-                fit.Dispose();
+            for (int m = 0; m < modules.Count; m++)
+            {
+                if (!ReferenceEquals(fits[c, m], _fits[c, m]))
+                    fits[c, m]?.Dispose();
+            }
         }
 
         return false;
     }
 
-    /// <summary>
-    /// Σ_m error of each adapter in each cluster [n, C]: leave-one-out for its own, as fitted for the others, so that both
-    /// are honest. A module without a basis in a cluster keeps nothing there.
-    /// </summary>
-    internal double[,] HonestErrors()
+    /// <summary>Σ_m error of each adapter on the bases of each cluster, as fitted [n, C], and on its own cluster left out of the fit [n].</summary>
+    internal (double[,] AsFitted, double[] OwnLeftOut) Errors()
     {
-        double[,] errors = new double[Assignment.Length, clusters];
-        for (int m = 0; m < modules.Count; m++)
+        var asFitted = new double[clusters * modules.Count][];
+        var leftOut = new double[clusters * modules.Count][];
+        ForEach([.. Enumerable.Range(0, clusters)], (slot, c, m) =>
         {
-            cancellation.ThrowIfCancellationRequested();
-            CanonicalFactors module = modules[m];
-            if (module.Count == 0)
-                continue;
-            for (int c = 0; c < clusters; c++)
-            {
-                double[]? foreign = _fits[c, m] is { } fit ? ReconstructionError.Cheap(module, fit.Basis) : null;
-                for (int p = 0; p < module.Count; p++)
-                {
-                    if (Assignment[module.Owners[p]] != c)
-                        errors[module.Owners[p], c] += foreign?[p] ?? 1;
-                }
+            asFitted[slot] = ErrorsOn(c, m, modules[m]);
+            leftOut[slot] = LeftOut(c, m);
+        });
 
-                AddOwn(errors, module, m, c);
-            }
+        double[,] errors = new double[Assignment.Length, clusters];
+        double[] own = new double[Assignment.Length];
+        for (int slot = 0; slot < asFitted.Length; slot++)
+        {
+            (int c, int m) = (slot / modules.Count, slot % modules.Count);
+            Add(errors, c, modules[m], asFitted[slot]);
+            int[] members = Positions(modules[m], Assignment, c);
+            for (int p = 0; p < members.Length; p++)
+                own[modules[m].Owners[members[p]]] += leftOut[slot][p];
         }
 
-        return errors;
+        return (errors, own);
+    }
+
+    /// <summary>Adds the errors of other products of module m, in its coordinates, to those of their owners [n, C].</summary>
+    internal void AddErrors(double[,] errors, int m, CanonicalFactors factors)
+    {
+        for (int c = 0; c < clusters; c++)
+            Add(errors, c, factors, ErrorsOn(c, m, factors));
     }
 
     public void Dispose()
@@ -85,37 +88,43 @@ internal sealed class ClusterFits(
             fit?.Dispose();
     }
 
-    private void AddOwn(double[,] errors, CanonicalFactors module, int m, int cluster)
+    /// <summary>A module without a basis in a cluster keeps nothing there.</summary>
+    private double[] ErrorsOn(int c, int m, CanonicalFactors factors)
     {
-        if (_fits[cluster, m] is not { } fit)
-            return;
-        using CanonicalFactors members = module.Select(Positions(module, Assignment, cluster));
-        double[] own = LeaveOneOut.Errors(members, fit.Basis);
-        for (int p = 0; p < own.Length; p++)
-            errors[members.Owners[p], cluster] += own[p];
+        if (factors.Count > 0 && _fits[c, m] is { } fit)
+            return ReconstructionError.Cheap(factors, fit.Basis);
+        double[] lost = new double[factors.Count];
+        Array.Fill(lost, 1);
+        return lost;
     }
 
-    private JointFit?[,] Refit(int[] assignment, HashSet<int> changed)
+    private double[] LeftOut(int c, int m)
+    {
+        if (_fits[c, m] is not { } fit)
+            return [];
+        using CanonicalFactors members = modules[m].Select(Positions(modules[m], Assignment, c));
+        return LeaveOneOut.Errors(members, fit.Basis);
+    }
+
+    private JointFit?[,] Refit(int[] next, HashSet<int> changed)
     {
         var fits = (JointFit?[,])_fits.Clone();
-        for (int m = 0; m < modules.Count; m++)
+        ForEach([.. changed.Order()], (_, c, m) =>
         {
-            foreach (int c in changed.Order())
-            {
-                cancellation.ThrowIfCancellationRequested();
-                int[] positions = Positions(modules[m], assignment, c);
-                fits[c, m] = null;
-                if (positions.Length == 0)
-                    continue;
-                using CanonicalFactors members = modules[m].Select(positions);
-                fits[c, m] = _diagonalizer.Fit(members, _fits[c, m]?.Basis, cancellation);
-            }
-        }
-
+            int[] positions = Positions(modules[m], next, c);
+            fits[c, m] = null;
+            if (positions.Length == 0)
+                return;
+            using CanonicalFactors members = modules[m].Select(positions);
+            fits[c, m] = _diagonalizer.Fit(members, _fits[c, m]?.Basis, cancellation);
+        });
         return fits;
     }
 
-    private void Accept(JointFit?[,] fits, int[] assignment)
+    private void ForEach(int[] chosen, Action<int, int, int> body) =>
+        Workers.For(chosen.Length * modules.Count, slot => body(slot, chosen[slot / modules.Count], slot % modules.Count), cancellation);
+
+    private void Accept(JointFit?[,] fits, int[] next)
     {
         for (int c = 0; c < clusters; c++)
         {
@@ -127,19 +136,14 @@ internal sealed class ClusterFits(
             }
         }
 
-        Assignment = assignment;
+        Assignment = next;
         Objective = Total(fits);
     }
 
-    private bool Contains(JointFit fit)
+    private static void Add(double[,] errors, int cluster, CanonicalFactors factors, double[] ofProducts)
     {
-        foreach (JointFit? kept in _fits)
-        {
-            if (ReferenceEquals(kept, fit))
-                return true;
-        }
-
-        return false;
+        for (int p = 0; p < ofProducts.Length; p++)
+            errors[factors.Owners[p], cluster] += ofProducts[p];
     }
 
     private static double Total(JointFit?[,] fits)

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Eigengate.JointDiagonalization.Clustering;
 
 /// <summary>k-means++ with restarts. Sequential and in fixed order: the same seed gives the same assignment on any machine load.</summary>
@@ -5,6 +7,14 @@ internal static class KMeans
 {
     private const int Restarts = 4;
     private const int MaxIterations = 50;
+
+    /// <summary>The rows of a matrix as points.</summary>
+    internal static double[][] Points(TorchSharp.torch.Tensor rows)
+    {
+        double[] flat = rows.ToDoubles();
+        int columns = (int)rows.shape[1];
+        return [.. Enumerable.Range(0, (int)rows.shape[0]).Select(i => flat[(i * columns)..((i + 1) * columns)])];
+    }
 
     /// <summary>Cluster of each point; every cluster has at least one when there are enough points.</summary>
     internal static int[] Assign(double[][] points, int clusters, ulong seed)
@@ -31,15 +41,16 @@ internal static class KMeans
             for (int i = 0; i < points.Length; i++)
             {
                 int nearest = 0;
-                for (int c = 1; c < clusters; c++)
+                distances[i] = double.PositiveInfinity;
+                for (int c = 0; c < clusters; c++)
                 {
-                    if (Distance(points[i], centres[c]) < Distance(points[i], centres[nearest]))
-                        nearest = c;
+                    double distance = Distance(points[i], centres[c]);
+                    if (distance < distances[i])
+                        (nearest, distances[i]) = (c, distance);
                 }
 
                 moved |= assignment[i] != nearest;
                 assignment[i] = nearest;
-                distances[i] = Distance(points[i], centres[nearest]);
             }
 
             moved |= FillEmpty(assignment, distances, clusters);
@@ -119,8 +130,16 @@ internal static class KMeans
 
     private static double Distance(double[] a, double[] b)
     {
-        double sum = 0;
-        for (int j = 0; j < a.Length; j++)
+        int j = 0;
+        Vector<double> sums = Vector<double>.Zero;
+        for (; j + Vector<double>.Count <= a.Length; j += Vector<double>.Count)
+        {
+            Vector<double> difference = new Vector<double>(a, j) - new Vector<double>(b, j);
+            sums += difference * difference;
+        }
+
+        double sum = Vector.Sum(sums);
+        for (; j < a.Length; j++)
             sum += (a[j] - b[j]) * (a[j] - b[j]);
         return sum;
     }

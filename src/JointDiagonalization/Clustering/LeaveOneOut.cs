@@ -17,12 +17,10 @@ internal static class LeaveOneOut
     internal static double[] Errors(CanonicalFactors factors, SharedBasis basis)
     {
         using var scope = NewDisposeScope();
-        Tensor z = ReconstructionError.Projected(factors.F, basis.U, factors);
-        Tensor w = ReconstructionError.Projected(factors.G, basis.V, factors);
-        Tensor weightsU = TensorMath.RowGrams(w), weightsV = TensorMath.RowGrams(z);
-        Tensor rowsU = KrylovRows(factors.F, weightsU, basis.U, factors);
-        Tensor rowsV = KrylovRows(factors.G, weightsV, basis.V, factors);
-        Tensor totalU = Energy(rowsU, weightsU).sum(dim: 0), totalV = Energy(rowsV, weightsV).sum(dim: 0);
+        TrackedBasis u = TrackedBasis.Of(basis.U, factors.F), v = TrackedBasis.Of(basis.V, factors.G);
+        Tensor weightsU = v.Grams(factors.Count), weightsV = u.Grams(factors.Count);
+        Tensor rowsU = KrylovRows(factors.F, weightsU, u), rowsV = KrylovRows(factors.G, weightsV, v);
+        Tensor totalU = Total(rowsU, weightsU), totalV = Total(rowsV, weightsV);
 
         List<double> errors = [];
         for (int first = 0; first < factors.Count; first += ChunkProducts)
@@ -30,28 +28,32 @@ internal static class LeaveOneOut
             using var chunk = NewDisposeScope();
             int count = Math.Min(ChunkProducts, factors.Count - first);
             Tensor xU = rowsU.narrow(0, first, count), xV = rowsV.narrow(0, first, count);
-            Tensor u = TopWithout(totalU, xU, weightsU.narrow(0, first, count), basis.RankU);
-            Tensor v = TopWithout(totalV, xV, weightsV.narrow(0, first, count), basis.RankV);
-            errors.AddRange(ReconstructionError.Captured(xU.bmm(u), xV.bmm(v)).ToDoubles().Select(c => Math.Max(0, 1 - c)));
+            Tensor newU = TopWithout(totalU, xU, weightsU.narrow(0, first, count), basis.RankU);
+            Tensor newV = TopWithout(totalV, xV, weightsV.narrow(0, first, count), basis.RankV);
+            errors.AddRange(ReconstructionError.Captured(xU.bmm(newU), xV.bmm(newV)).ToDoubles().Select(c => Math.Max(0, 1 - c)));
         }
 
         return [.. errors];
     }
 
     /// <summary>Stacked rows in the Krylov coordinates of the operator, [k, l, q] float64.</summary>
-    private static Tensor KrylovRows(Tensor rows, Tensor weights, Tensor basis, CanonicalFactors factors)
+    private static Tensor KrylovRows(Tensor rows, Tensor weights, TrackedBasis basis)
     {
-        Tensor q = HalfStep.KrylovSpace(new StackedOperator(rows, weights), basis);
-        return ReconstructionError.Projected(rows, q.to(rows.dtype), factors);
+        Tensor products = HalfStep.KrylovSpace(new StackedOperator(rows, weights), basis).Products;
+        return products.view(weights.shape[0], weights.shape[1], -1).to(ScalarType.Float64);
+    }
+
+    /// <summary>Σ_i X_iᵀ K_i X_i [q, q].</summary>
+    private static Tensor Total(Tensor rows, Tensor weights)
+    {
+        Tensor flat = rows.view(-1, rows.shape[2]);
+        return flat.t().mm(weights.bmm(rows).view(-1, rows.shape[2]));
     }
 
     /// <summary>Leading eigenvectors of (total − own term) of each product, [count, q, r].</summary>
     private static Tensor TopWithout(Tensor total, Tensor rows, Tensor weights, int rank)
     {
-        var (_, vectors) = linalg.eigh(total.unsqueeze(0) - Energy(rows, weights));
+        var (_, vectors) = linalg.eigh(total.unsqueeze(0) - rows.transpose(1, 2).bmm(weights).bmm(rows));
         return vectors.narrow(2, vectors.shape[2] - rank, rank);
     }
-
-    /// <summary>X_iᵀ K_i X_i of each product, [k, q, q].</summary>
-    private static Tensor Energy(Tensor rows, Tensor weights) => rows.transpose(1, 2).bmm(weights).bmm(rows);
 }

@@ -16,5 +16,14 @@ public sealed record FitOptions
 
     public HalfStepMethod Method { get; init; } = HalfStepMethod.Krylov;
 
+    /// <summary>
+    /// Further starts after HOSVD, of which the best result is kept: the SVD of the mean product first, then random bases.
+    /// Symmetric collections need them, on which HOSVD starts near a saddle.
+    /// </summary>
+    public int Restarts { get; init; }
+
     public ulong Seed { get; init; }
+
+    /// <summary>Whether the lower bound is wanted; without it larger problems start by iteration, which is faster.</summary>
+    internal bool Certify { get; init; } = true;
 }

@@ -8,21 +8,21 @@ namespace Eigengate.JointDiagonalization.Fitting;
 /// </summary>
 internal static class Gauge
 {
-    internal static SharedBasis Canonicalise(CanonicalFactors reduced, Tensor u, Tensor v, ExactReduction reduction)
+    /// <param name="u">U in float64, with F U.</param>
+    /// <param name="v">V in float64, with G V.</param>
+    /// <param name="count">k</param>
+    /// <param name="dtype">Precision of the result.</param>
+    internal static SharedBasis Canonicalise(TrackedBasis u, TrackedBasis v, int count, ScalarType dtype)
     {
-        Tensor z = ReconstructionError.Projected(reduced.F, u, reduced);
-        Tensor w = ReconstructionError.Projected(reduced.G, v, reduced);
-        Tensor x = Principal(z, TensorMath.RowGrams(w)), y = Principal(w, TensorMath.RowGrams(z));
-        return new SharedBasis(
-            PositiveColumns(reduction.LiftU(u.to(ScalarType.Float64).mm(x))).to(u.dtype),
-            PositiveColumns(reduction.LiftV(v.to(ScalarType.Float64).mm(y))).to(v.dtype));
+        Tensor x = Principal(u, v, count), y = Principal(v, u, count);
+        return new SharedBasis(PositiveColumns(u.Basis.mm(x)).to(dtype), PositiveColumns(v.Basis.mm(y)).to(dtype));
     }
 
-    /// <summary>Eigenvectors of Σ_i Z_iᵀ K_i Z_i, descending.</summary>
-    private static Tensor Principal(Tensor z, Tensor weights)
+    /// <summary>Eigenvectors of Σ_i Z_iᵀ K_i Z_i, descending, with K_i the other side's Grams.</summary>
+    private static Tensor Principal(TrackedBasis side, TrackedBasis other, int count)
     {
-        Tensor energy = z.transpose(1, 2).bmm(weights).bmm(z).sum(dim: 0);
-        return TensorMath.LargestEigenvectors((energy + energy.t()) * TensorMath.Half, (int)energy.shape[0]).Vectors;
+        Tensor energy = new StackedOperator(side.Products, other.Grams(count)).Compress(side.Products);
+        return TensorMath.LargestEigenvectors(energy, side.Columns).Vectors;
     }
 
     internal static Tensor PositiveColumns(Tensor basis)

@@ -12,37 +12,43 @@ internal sealed record HigherOrderSvd(Tensor Basis, double Tail)
     /// <summary>Larger problems use block-Krylov iteration, which bounds eigenvalues from below only: no certificate.</summary>
     internal const int DenseLimit = 1536;
 
+    /// <summary>Relative to the largest eigenvalue; below it lies rounding of float32 data.</summary>
+    internal const double RankTolerance = CanonicalFactors.RankTolerance * CanonicalFactors.RankTolerance;
+
     private const int Oversampling = 8;
-    private const int Passes = 3;
-    private const double RankTolerance = CanonicalFactors.RankTolerance * CanonicalFactors.RankTolerance;
 
-    internal static HigherOrderSvd OutputSide(CanonicalFactors factors, int rank, ulong seed) =>
-        Of(new StackedOperator(factors.F, TensorMath.RowGrams(factors.BatchedG.to(ScalarType.Float64))), factors.F, rank, seed);
+    internal static HigherOrderSvd OutputSide(CanonicalFactors factors, int rank, ulong seed, int denseLimit = DenseLimit) =>
+        Of(OutputOperator(factors), factors.F, rank, seed, denseLimit);
 
-    internal static HigherOrderSvd InputSide(CanonicalFactors factors, int rank, ulong seed) =>
-        Of(new StackedOperator(factors.G, TensorMath.RowGrams(factors.BatchedF.to(ScalarType.Float64))), factors.G, rank, seed);
+    internal static HigherOrderSvd InputSide(CanonicalFactors factors, int rank, ulong seed, int denseLimit = DenseLimit) =>
+        Of(InputOperator(factors), factors.G, rank, seed, denseLimit);
 
-    private static HigherOrderSvd Of(StackedOperator t, Tensor like, int rank, ulong seed)
+    /// <summary>Σ M̂_iM̂_iᵀ</summary>
+    internal static StackedOperator OutputOperator(CanonicalFactors factors) => new(factors.F, TensorMath.RowGrams(factors.BatchedG).to(ScalarType.Float64));
+
+    /// <summary>Σ M̂_iᵀM̂_i</summary>
+    internal static StackedOperator InputOperator(CanonicalFactors factors) => new(factors.G, TensorMath.RowGrams(factors.BatchedF).to(ScalarType.Float64));
+
+    private static HigherOrderSvd Of(StackedOperator t, Tensor rows, int rank, ulong seed, int denseLimit)
     {
         rank = Math.Min(rank, t.Dimension);
-        if (t.Dimension <= DenseLimit)
+        int width = Math.Min(rank + Oversampling, t.Dimension);
+        if (t.Dimension <= denseLimit || HalfStep.KrylovDepth * width >= t.Dimension)
         {
             var (vectors, values) = TensorMath.LargestEigenvectors(t.Dense(), rank);
             int kept = Math.Min(rank, Math.Max(1, values.Count(v => v > RankTolerance * values[0])));
             double tail = values.Skip(kept).Sum(v => Math.Max(0, v));
-            return new HigherOrderSvd(vectors.narrow(1, 0, kept).contiguous().to(like.dtype), tail);
+            return new HigherOrderSvd(vectors.narrow(1, 0, kept).contiguous().to(rows.dtype), tail);
         }
 
-        int width = Math.Min(rank + Oversampling, t.Dimension);
-        Tensor basis = TensorMath.Orthonormalise(GaussianStart(t.Dimension, width, seed).to(like.device)).to(like.dtype);
-        for (int pass = 0; pass < Passes; pass++)
-            basis = HalfStep.Take(t, basis, width, HalfStepMethod.Krylov);
-        return new HigherOrderSvd(basis.narrow(1, 0, rank).contiguous(), double.NaN);
+        Tensor start = TensorMath.Orthonormalise(RandomColumns(t.Dimension, width, seed).to(rows.device)).to(rows.dtype);
+        TrackedBasis basis = HalfStep.Take(t, TrackedBasis.Of(start, rows), width, HalfStepMethod.Krylov);
+        return new HigherOrderSvd(basis.Basis.narrow(1, 0, rank).contiguous(), double.NaN);
     }
 
-    private static Tensor GaussianStart(int rows, int columns, ulong seed)
+    internal static Tensor RandomColumns(int rows, int columns, ulong seed, RandomPurpose purpose = RandomPurpose.RangeFinder, int restart = 0)
     {
-        var random = new CounterRandom(seed, RandomPurpose.RangeFinder, 0);
+        var random = new CounterRandom(seed, purpose, restart);
         float[] values = new float[rows * columns];
         for (int i = 0; i < values.Length; i++)
             values[i] = (float)random.NextGaussian();

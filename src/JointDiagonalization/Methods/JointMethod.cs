@@ -14,32 +14,57 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
 {
     public FittedModule Fit(string path, CanonicalFactors factors, IReadOnlyList<int> clusterOf, CancellationToken cancellation)
     {
-        var module = new FittedModule();
-        int clusters = clusterOf.Max() + 1;
-        for (int cluster = 0; cluster < clusters; cluster++)
+        var fits = new ClusterFit?[clusterOf.Max() + 1];
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            int[] positions = [.. Enumerable.Range(0, factors.Count).Where(p => clusterOf[factors.Owners[p]] == cluster)];
-            // A cluster whose products are all zero here needs no basis: like adapters without the module, it adds nothing.
-            if (positions.Length == 0)
-                continue;
-            using CanonicalFactors members = factors.Select(positions);
-            using SharedBasis? published = Published(cluster, path, factors.F.device);
-            using JointFit fit = Fit(members, published, cancellation);
-            using SharedBasis fitted = form.Rounded(fit.Basis);
-            StoredProduct[] products = ProductEncoder.Encode(members, fitted, form, cancellation);
-            SharedBasis stored = fitted;
-            if (published is not null && Better(published, members, products, cancellation) is { } kept)
-                (stored, products) = (published, kept);
-            module.Add(cluster, stored, form.DType);
-            // The bound holds for cores alone; nothing bounds what a private residual can reach.
-            module.LowerBound += form.Residual == 0 ? fit.LowerBound : double.NaN;
-            foreach (int owner in factors.ZeroOwners.Where(o => clusterOf[o] == cluster))
-                module.Products.Add(ProductEncoder.Zero(owner, stored, form));
-            module.Products.AddRange(products);
+            if (fits.Length == 1)
+                fits[0] = FitCluster(path, factors, clusterOf, 0, cancellation);
+            else
+                Workers.For(fits.Length, c => fits[c] = FitCluster(path, factors, clusterOf, c, cancellation), cancellation);
+            var module = new FittedModule();
+            for (int cluster = 0; cluster < fits.Length; cluster++)
+            {
+                if (fits[cluster] is not { } fit)
+                    continue;
+                module.Add(cluster, fit.Basis, form.DType);
+                // The bound holds for cores alone; nothing bounds what a private residual can reach.
+                module.LowerBound += form.Residual == 0 ? fit.LowerBound : double.NaN;
+                foreach (int owner in factors.ZeroOwners.Where(o => clusterOf[o] == cluster))
+                    module.Products.Add(ProductEncoder.Zero(owner, fit.Basis, form));
+                module.Products.AddRange(fit.Products);
+            }
+
+            return module;
+        }
+        finally
+        {
+            foreach (ClusterFit? fit in fits)
+                fit?.Basis.Dispose();
+        }
+    }
+
+    /// <summary>Null when all products of the cluster are zero here: it needs no basis, and like an adapter without the module adds nothing.</summary>
+    private ClusterFit? FitCluster(string path, CanonicalFactors factors, IReadOnlyList<int> clusterOf, int cluster, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        int[] positions = [.. Enumerable.Range(0, factors.Count).Where(p => clusterOf[factors.Owners[p]] == cluster)];
+        if (positions.Length == 0)
+            return null;
+        using var scope = NewDisposeScope();
+        using CanonicalFactors? part = positions.Length == factors.Count ? null : factors.Select(positions);
+        CanonicalFactors members = part ?? factors;
+        SharedBasis? published = Published(cluster, path, factors.F.device);
+        using JointFit fit = Fit(members, published, cancellation);
+        SharedBasis fitted = form.Rounded(fit.Basis);
+        StoredProduct[] products = ProductEncoder.Encode(members, fitted, form, cancellation);
+        if (published is not null && Better(published, members, products, cancellation) is { } kept)
+        {
+            fitted.Dispose();
+            return new ClusterFit(published, fit.LowerBound, kept);
         }
 
-        return module;
+        published?.Dispose();
+        return new ClusterFit(fitted, fit.LowerBound, products);
     }
 
     /// <summary>The basis that a recompression starts from, as it could be stored again.</summary>
@@ -77,4 +102,6 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
             Seed = options.Seed,
         }).Fit(members, start, cancellation);
     }
+
+    private sealed record ClusterFit(SharedBasis Basis, double LowerBound, StoredProduct[] Products);
 }

@@ -1,5 +1,8 @@
+using System.Buffers;
+using System.Numerics;
 using System.Security.Cryptography;
 using Eigengate.Safetensors;
+using Microsoft.Win32.SafeHandles;
 
 namespace Eigengate.JointDiagonalization.Peft;
 
@@ -11,6 +14,7 @@ public sealed class PeftAdapter
 {
     internal const string WeightsFile = "adapter_model.safetensors";
     private const string PickleFile = "adapter_model.bin";
+    private const int BlockBytes = 64 << 10;
     private static readonly string[] OwnFiles = [PeftConfig.FileName, WeightsFile, PickleFile];
 
     private readonly string _weightsPath;
@@ -122,20 +126,27 @@ public sealed class PeftAdapter
         return Convert.ToHexStringLower(both.GetHashAndReset());
     }
 
-    private float[] ReadTensor(Microsoft.Win32.SafeHandles.SafeFileHandle handle, TensorEntry entry)
+    private float[] ReadTensor(SafeFileHandle handle, TensorEntry entry)
     {
-        byte[] bytes = new byte[entry.ByteLength];
-        for (int read = 0; read < bytes.Length;)
+        float[] values = GC.AllocateUninitializedArray<float>(checked((int)entry.Count));
+        byte[] block = ArrayPool<byte>.Shared.Rent(BlockBytes);
+        try
         {
-            int count = RandomAccess.Read(handle, bytes.AsSpan(read), entry.Offset + read);
-            if (count == 0)
-                throw new AdapterFormatException(Id, $"{WeightsFile}: tensor '{entry.Name}' ends early; the file changed since it was opened");
-            read += count;
+            int elements = BlockBytes / entry.DType.Size();
+            for (int first = 0; first < values.Length; first += elements)
+            {
+                Span<float> part = values.AsSpan(first, Math.Min(elements, values.Length - first));
+                Span<byte> bytes = block.AsSpan(0, part.Length * entry.DType.Size());
+                ReadFully(handle, bytes, entry.Offset + ((long)first * entry.DType.Size()), entry.Name);
+                FloatConversion.TryWiden(bytes, entry.DType, part);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(block);
         }
 
-        float[] values = new float[entry.Count];
-        FloatConversion.TryWiden(bytes, entry.DType, values);
-        int bad = Array.FindIndex(values, v => !float.IsFinite(v));
+        int bad = IndexOfNonFinite(values);
         if (bad >= 0)
         {
             long columns = entry.Shape[1];
@@ -144,6 +155,32 @@ public sealed class PeftAdapter
         }
 
         return values;
+    }
+
+    private void ReadFully(SafeFileHandle handle, Span<byte> bytes, long offset, string tensor)
+    {
+        for (int read = 0; read < bytes.Length;)
+        {
+            int count = RandomAccess.Read(handle, bytes[read..], offset + read);
+            if (count == 0)
+                throw new AdapterFormatException(Id, $"{WeightsFile}: tensor '{tensor}' ends early; the file changed since it was opened");
+            read += count;
+        }
+    }
+
+    /// <summary>v − v is 0 exactly for finite v, and a vector of sums tells whether that held for all.</summary>
+    private static int IndexOfNonFinite(float[] values)
+    {
+        Vector<float> sums = Vector<float>.Zero;
+        int i = 0;
+        for (; i + Vector<float>.Count <= values.Length; i += Vector<float>.Count)
+        {
+            var v = new Vector<float>(values, i);
+            sums += v - v;
+        }
+
+        bool rest = Array.TrueForAll(values[i..], float.IsFinite);
+        return rest && Vector.Sum(sums) == 0 ? -1 : Array.FindIndex(values, v => !float.IsFinite(v));
     }
 
     private static string Require(string folder, string name, string id)

@@ -20,29 +20,23 @@ public static class AdapterPlacer
     public static AdapterPlacement Place(Bundle bundle, PeftAdapter adapter, CancellationToken cancellation = default)
     {
         RequireSameShapes(bundle.Manifest, adapter);
-        Dictionary<string, CanonicalFactors> products = [];
+        string[] modules = [.. adapter.Modules.Keys];
+        var factors = new CanonicalFactors[modules.Length];
         try
         {
-            foreach (string module in adapter.Modules.Keys)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                products.Add(module, CanonicalFactors.From([(0, adapter.ReadDelta(module))]));
-            }
-
-            AdapterPlacement? best = null;
-            for (int cluster = 0; cluster < bundle.Manifest.Clusters; cluster++)
-            {
-                AdapterPlacement candidate = On(bundle, cluster, adapter.Id, products, cancellation);
-                if (best is null || candidate.RelSqError < best.RelSqError)
-                    best = candidate;
-            }
-
-            return best!;
+            Workers.For(modules.Length, m => factors[m] = CanonicalFactors.From([(0, adapter.ReadDelta(modules[m]))]), cancellation);
+            var products = modules.Zip(factors).ToDictionary(p => p.First, p => p.Second);
+            // A private residual may turn the order of the clusters round, and there are no small products for it.
+            if (bundle.Manifest.Residual > 0)
+                return Enumerable.Range(0, bundle.Manifest.Clusters).Select(c => On(bundle, c, adapter.Id, products, cancellation)).MinBy(p => p.RelSqError)!;
+            double[] errors = new double[bundle.Manifest.Clusters];
+            Workers.For(errors.Length, c => errors[c] = Score(bundle, c, products, cancellation), cancellation);
+            return On(bundle, Array.IndexOf(errors, errors.Min()), adapter.Id, products, cancellation);
         }
         finally
         {
-            foreach (CanonicalFactors factors in products.Values)
-                factors.Dispose();
+            foreach (CanonicalFactors? product in factors)
+                product?.Dispose();
         }
     }
 
@@ -78,6 +72,26 @@ public static class AdapterPlacer
             SourceNumbers = adapter.Modules.Values.Sum(m => m.A.Count + m.B.Count),
         };
     }
+
+    /// <summary>Summed error on one cluster, its bases read one at a time.</summary>
+    private static double Score(Bundle bundle, int cluster, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
+    {
+        bool diagonal = IsDiagonal(bundle);
+        double error = products.Values.Count(p => p.Count > 0);
+        foreach (var (module, basis) in bundle.StreamBasis(cluster))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using (basis)
+            {
+                if (products.TryGetValue(module, out CanonicalFactors? product) && product.Count > 0)
+                    error += ClusterScore.Error(product, basis, diagonal) - 1;
+            }
+        }
+
+        return error;
+    }
+
+    private static bool IsDiagonal(Bundle bundle) => bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
 
     private static AdapterPlacement On(
         Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)

@@ -112,7 +112,7 @@ internal sealed class WarmStart
         {
             cancellation.ThrowIfCancellationRequested();
             string module = collection.Modules[m].Path;
-            using CanonicalFactors factors = collection.Read(module, device);
+            using CanonicalFactors factors = collection.Read(module, device, cancellation);
             products += factors.Count;
             for (int c = 0; c < clusters; c++)
             {

@@ -40,7 +40,7 @@ internal sealed class DiagonalAlternation(CanonicalFactors factors)
         Tensor b = (Products(factors.F, u) * Products(factors.G, v)).sum(1);
         Tensor h = u.t().mm(u) * v.t().mm(v);
         Tensor d = Solve(h, b, previous);
-        double error = factors.Count + ((d.mm(h) * d) - (2 * b * d)).sum().item<double>();
+        double error = factors.Count + ((d.mm(h) * d) - (b.Times(2) * d)).sum().item<double>();
         return new DiagonalState(u, v, d, Math.Max(0, error), d.abs().max().item<double>());
     }
 
@@ -60,13 +60,13 @@ internal sealed class DiagonalAlternation(CanonicalFactors factors)
     {
         long rank = s.shape[0];
         double weight = Math.Max(Proximal, rank * rank * ProximalPerSquaredRank) * Math.Max(s.trace().item<double>() / rank, double.Epsilon);
-        Tensor lower = linalg.cholesky(s + (weight * eye(rank, dtype: ScalarType.Float64, device: s.device)));
-        return cholesky_solve((right + (weight * previous)).t(), lower).t();
+        Tensor lower = linalg.cholesky(s.Plus(eye(rank, dtype: ScalarType.Float64, device: s.device).Times(weight)));
+        return cholesky_solve(right.Plus(previous.Times(weight)).t(), lower).t();
     }
 
     private static (Tensor Unit, Tensor Norms) UnitColumns(Tensor basis)
     {
-        Tensor norms = basis.square().sum(dim: 0).sqrt().clamp_min(TensorMath.Smallest);
+        Tensor norms = basis.Squared().sum(dim: 0).sqrt().AtLeast(double.Epsilon);
         return (basis / norms, norms);
     }
 

@@ -15,7 +15,7 @@ internal static class GreedyPairs
     internal static (Tensor U, Tensor V) Choose(CanonicalFactors factors, int count)
     {
         Tensor f = factors.F, g = factors.G;
-        double[] left = (f.square().sum(1) * g.square().sum(1)).ToDoubles();
+        double[] left = (f.Squared().sum(1) * g.Squared().sum(1)).ToDoubles();
         double first = left.Max();
         List<double[]> columns = [];
         List<long> chosen = [];
@@ -55,6 +55,6 @@ internal static class GreedyPairs
     private static Tensor Unit(Tensor rows)
     {
         Tensor wide = rows.to(ScalarType.Float64);
-        return (wide / wide.square().sum(1, keepdim: true).sqrt()).t().contiguous();
+        return (wide / wide.Squared().sum(1, keepdim: true).sqrt()).t().contiguous();
     }
 }
