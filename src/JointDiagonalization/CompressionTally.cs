@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Fitting;
 
 namespace Eigengate.JointDiagonalization;
 
@@ -9,6 +10,7 @@ internal sealed class CompressionTally
     private readonly SortedDictionary<string, double>[] _errors;
     private readonly List<string>[] _modules;
     private readonly double[] _energies;
+    private readonly Dictionary<string, ModuleSums> _moduleSums = [];
     private double _errorSum;
     private double _weightedErrorSum;
     private double _lowerBoundSum;
@@ -28,6 +30,13 @@ internal sealed class CompressionTally
         _lowerBoundSum += lowerBound;
     }
 
+    /// <summary>Adds a cluster's bounds of one module; a bound that is not certified makes the module's uncertified.</summary>
+    internal void AddBounds(string module, JointFit fit)
+    {
+        ModuleSums sums = _moduleSums.GetValueOrDefault(module);
+        _moduleSums[module] = sums with { TailU = sums.TailU + fit.TailU, TailV = sums.TailV + fit.TailV, Bound = sums.Bound + fit.LowerBound, Bounded = true };
+    }
+
     internal void AddCore(int adapter, string module, Sigma core)
     {
         _modules[adapter].Add(module);
@@ -35,6 +44,8 @@ internal sealed class CompressionTally
         if (core.Norm == 0)
             return;
         _products++;
+        ModuleSums sums = _moduleSums.GetValueOrDefault(module);
+        _moduleSums[module] = sums with { Error = sums.Error + core.RelSqError, Products = sums.Products + 1 };
         double energy = core.Norm * core.Norm;
         _errors[adapter].Add(module, core.RelSqError);
         _energies[adapter] += energy;
@@ -72,6 +83,20 @@ internal sealed class CompressionTally
             BytesIn = collection.Adapters.Sum(a => a.WeightBytes),
             BytesOut = bytesOut,
             ParametersSaved = 1 - ((double)_storedNumbers / sourceNumbers),
+            BaseModel = manifest.BaseModel,
+            Dtype = manifest.Dtype,
+            LeftOut = [.. collection.Skipped],
+            Modules = [.. collection.Modules.Select(m => _moduleSums.GetValueOrDefault(m.Path).Describe(m))],
         };
+    }
+
+    private readonly record struct ModuleSums(double Error, int Products, double TailU, double TailV, double Bound, bool Bounded)
+    {
+        internal ReportModule Describe(BundleModule module) => new(
+            module.Path, module.DOut, module.DIn, Products, Mean(Error) ?? 0, Certified(TailU), Certified(TailV), Certified(Bound));
+
+        private double? Certified(double sum) => Bounded && !double.IsNaN(sum) ? Mean(sum) : null;
+
+        private double? Mean(double sum) => Products == 0 ? null : sum / Products;
     }
 }

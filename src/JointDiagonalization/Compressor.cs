@@ -4,6 +4,7 @@ using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.JointDiagonalization.Fitting.Diagonal;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Reports;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
@@ -58,12 +59,13 @@ public sealed class Compressor
         var tally = new CompressionTally(collection.Adapters.Count);
         for (int m = 0; m < collection.Modules.Length; m++)
             FitModule(collection, m, assignment, writer, tally);
+        ErrorSurvey? survey = new Surveyor(collection, assignment, _options, _progress, _cancellation).Run();
 
         _progress?.Report(new CompressionProgress(CompressionStage.Writing, 0, 1, _options.Output));
         string[] ids = [.. collection.Adapters.Select(a => a.Id)];
         var (bases, cores, fileOfAdapter) = writer.WriteData(assignment.Clusters, ids, _cancellation);
         BundleManifest manifest = Manifest(collection, assignment, tally, bases, cores, fileOfAdapter);
-        CompressionReport report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        CompressionReport report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(started).TotalSeconds) with { Survey = survey };
         writer.Complete(manifest, report);
         _progress?.Report(new CompressionProgress(CompressionStage.Writing, 1, 1, _options.Output, report.MeanRelSqError));
         return new CompressionResult(manifest, report, collection.Skipped);
@@ -127,6 +129,7 @@ public sealed class Compressor
             Sigma[] cores = Diagonal ? SigmaProjection.ProjectDiagonal(members, stored) : SigmaProjection.Project(members, stored);
             writer.AddBasis(c, module.Path, stored);
             tally.AddBasis(stored, fit.LowerBound);
+            tally.AddBounds(module.Path, fit);
             foreach (int owner in factors.ZeroOwners.Where(o => assignment.ClusterOf[o] == c))
                 Add(owner, Diagonal ? Sigma.ZeroDiagonal(stored.RankU) : Sigma.Zero(stored.RankU, stored.RankV));
             for (int p = 0; p < cores.Length; p++)

@@ -53,6 +53,12 @@ public sealed record CompressorOptions
     /// <summary>Folder of the base model; when given, adapters must match its shapes.</summary>
     public string? BaseModelFolder { get; init; }
 
+    /// <summary>
+    /// Modules on which the report's figure shows other ranks and numbers of clusters; 0 leaves the figure out. Null: up to
+    /// four, as few as the size of the collection demands.
+    /// </summary>
+    public int? FigureModules { get; init; }
+
     internal int EffectiveIterations => Iterations ?? CompressionMethods.DefaultIterations(Method);
 
     internal void Validate()
@@ -63,6 +69,7 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(EffectiveIterations, nameof(Iterations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(FigureModules ?? 0);
         if (Method == CompressionMethod.Diagonal && RankU != RankV)
             throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))

@@ -4,7 +4,6 @@ using System.Globalization;
 using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
-using Spectre.Console;
 
 namespace Eigengate.Cli.Commands;
 
@@ -19,7 +18,7 @@ internal static class CompressCommand
     {
         Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes",
         DefaultValueFactory = _ => "full",
-    }.AcceptOnlyFromAmong("full", "diagonal");
+    }.OneOf("full", "diagonal");
 
     private static readonly Option<(int U, int V)> Rank = new("--rank")
     {
@@ -41,27 +40,37 @@ internal static class CompressCommand
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
     private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases and cores", DefaultValueFactory = _ => "float32" }
-        .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        .OneOf("float32", "bfloat16", "float16");
 
     private static readonly Option<string> Device = new Option<string>("--device") { Description = "Where to compute", DefaultValueFactory = _ => "cpu" }
-        .AcceptOnlyFromAmong("cpu", "cuda");
+        .OneOf("cpu", "cuda");
 
     private static readonly Option<int?> Threads = new("--threads") { Description = "Compute threads; by default one for small modules, else all cores. Equal bytes need equal threads", HelpName = "N" };
     private static readonly Option<bool> Strict = new("--strict") { Description = "Refuse the whole run when one adapter cannot be used" };
     private static readonly Option<bool> Overwrite = new("--overwrite") { Description = "Replace the bundle in --out" };
+
+    private static readonly Option<int?> FigureModules = new("--figure-modules")
+    {
+        Description = "Modules on which report.html shows the error at other ranks and clusters; 0 leaves that figure out [default: up to 4, fewer when they are large]",
+        HelpName = "N",
+    };
+
+    private static readonly Option<bool> Json = new("--json") { Description = "Machine-readable: progress as JSON lines on standard error, one summary object on standard output" };
 
     public static Command Create()
     {
         var command = new Command("compress", """
             Compresses LoRA adapters of one base model by joint diagonalization: B·A ≈ U·Σ·Vᵀ with U and V shared by a cluster.
 
-            Writes a bundle (safetensors and manifest.json) and report.json with every adapter's error. An adapter that cannot be
-            used is left out and named, and the exit code is 2.
+            Writes a bundle (safetensors and manifest.json), report.json with every adapter's error and report.html with pictures.
+            An adapter that cannot be used is left out and named, and the exit code is 2.
+
+            Example:  eigengate compress --adapters my-adapters --model my-base --out my-bundle --rank 32 --clusters 8
             """)
         {
-            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite, FigureModules, Json,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 
@@ -96,32 +105,11 @@ internal static class CompressCommand
             Strict = options.GetValue(Strict),
             Overwrite = options.GetValue(Overwrite),
             BaseModelFolder = options.GetValue(Model),
+            FigureModules = options.GetValue(FigureModules),
         };
-        CompressionResult result = CompressionDisplay.Show(progress => Compressor.Compress(settings, folders, progress, cancel));
-        Summarize(result, settings.Output);
+        bool json = options.GetValue(Json);
+        CompressionResult result = CompressionDisplay.Show(json, progress => Compressor.Compress(settings, folders, progress, cancel));
+        CompressionSummary.Write(result, settings.Output, json);
         return result.Skipped.Count == 0 ? ExitCode.Success : ExitCode.Partial;
     }
-
-    private static void Summarize(CompressionResult result, string output)
-    {
-        foreach (SkippedAdapter skipped in result.Skipped)
-            Console.Error.WriteLine($"left out: {skipped.Id}: {skipped.Reason}");
-
-        var report = result.Report;
-        var table = new Table { Border = TableBorder.Simple, ShowHeaders = false };
-        table.AddColumns("", "");
-        Row("adapters", $"{report.Adapters.Length} in {report.Clusters} clusters, basis rank {string.Join("x", report.Rank.Distinct())}");
-        Row("mean relative squared error", report.MeanRelSqError.ToString("P2", CultureInfo.InvariantCulture));
-        Row("parameters saved", report.ParametersSaved.ToString("P1", CultureInfo.InvariantCulture));
-        Row("bytes", $"{Megabytes(report.BytesIn)} in, {Megabytes(report.BytesOut)} out");
-        Row("time", $"{report.Seconds:F1} s, {Megabytes(report.PeakRssBytes)} of memory at most");
-        Row("worst adapters", string.Join(", ", report.Adapters.OrderByDescending(a => a.RelSqError).Take(3)
-            .Select(a => $"{a.Id} {a.RelSqError.ToString("P1", CultureInfo.InvariantCulture)}")));
-        Row("bundle", output);
-        AnsiConsole.Write(table);
-
-        void Row(string name, string value) => table.AddRow(Markup.Escape(name), Markup.Escape(value));
-    }
-
-    private static string Megabytes(long bytes) => (bytes / 1e6).ToString("F1", CultureInfo.InvariantCulture) + " MB";
 }

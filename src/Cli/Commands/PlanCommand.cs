@@ -35,7 +35,7 @@ internal static partial class PlanCommand
     private static readonly Option<int> Layers = new("--layers") { Description = "Layers of --shape", HelpName = "N", DefaultValueFactory = _ => 1 };
 
     private static readonly Option<string> Method = new Option<string>("--method") { Description = "As in compress", DefaultValueFactory = _ => "full" }
-        .AcceptOnlyFromAmong("full", "diagonal");
+        .OneOf("full", "diagonal");
 
     private static readonly Option<int[]> Ranks = new("--rank")
     {
@@ -72,6 +72,8 @@ internal static partial class PlanCommand
             Says what compressed adapters will cost in memory, next to the same adapters as they are.
 
             Pure arithmetic on the model's real shapes; the error that a rank costs depends on the adapters and is measured by compress.
+
+            Example:  eigengate plan --adapters 500 --model my-base --rank 16 32 64 --clusters 1 8 --memory 8GB
             """)
         {
             Adapters, Model, Modules, Shapes, Layers, Method, Ranks, Clusters, LoraRank, Dtype, LoraDtype, Memory, Json,
@@ -181,7 +183,7 @@ internal static partial class PlanCommand
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static Option<string> DtypeOption(string name, string description) =>
-        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.OneOf("float32", "bfloat16", "float16");
 
     private static DType DtypeOf(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 };
 

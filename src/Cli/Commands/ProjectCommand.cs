@@ -34,11 +34,13 @@ internal static class ProjectCommand
 
             The bases were not fitted to a newcomer, so its error is higher than it will be once it is compressed with the others.
             Nothing is written or published.
+
+            Example:  eigengate project --bundle my-bundle --adapter new-adapter --threshold 0.05
             """)
         {
             Source, Adapter, Threshold, Json,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 

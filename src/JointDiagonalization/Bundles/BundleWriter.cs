@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Eigengate.JointDiagonalization.Reports;
 using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization.Bundles;
@@ -89,6 +90,7 @@ internal sealed class BundleWriter : IDisposable
     {
         File.WriteAllBytes(Path.Combine(_working, BundleManifest.FileName), manifest.ToJson());
         File.WriteAllBytes(Path.Combine(_working, CompressionReport.FileName), JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json));
+        HtmlReport.Write(report, Path.Combine(_working, HtmlReport.FileName));
         _spill.Dispose();
         File.Delete(Path.Combine(_working, SpillFile));
         string retired = $"{_output}.{Guid.NewGuid():N}.old";

@@ -1,3 +1,6 @@
+using System.Text.Json;
+using Eigengate.JointDiagonalization.Reports;
+
 namespace Eigengate.JointDiagonalization.Bundles;
 
 /// <summary>report.json beside the manifest. All errors are relative squared Frobenius errors of unit-norm products, means over non-zero products.</summary>
@@ -40,7 +43,51 @@ public sealed record CompressionReport
 
     /// <summary>1 − (numbers in bases and cores) / (numbers in all A and B), real shapes.</summary>
     public required double ParametersSaved { get; init; }
+
+    /// <summary>As in the manifest.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Storage type of the bundle, as in the manifest.</summary>
+    public string? Dtype { get; init; }
+
+    /// <summary>Adapters that could not be used.</summary>
+    public SkippedAdapter[] LeftOut { get; init; } = [];
+
+    /// <summary>In ordinal order of their paths.</summary>
+    public ReportModule[] Modules { get; init; } = [];
+
+    /// <summary>Null when the run was asked to leave it out.</summary>
+    public ErrorSurvey? Survey { get; init; }
+
+    /// <param name="bundle">Bundle folder.</param>
+    /// <exception cref="BundleFormatException">The report is missing or not one.</exception>
+    public static CompressionReport Read(string bundle)
+    {
+        string path = Path.Combine(bundle, FileName);
+        if (!File.Exists(path))
+            throw new BundleFormatException(path, "the file is missing; compress writes it beside the manifest");
+        try
+        {
+            return JsonSerializer.Deserialize<CompressionReport>(File.ReadAllBytes(path), BundleManifest.Json)
+                ?? throw new BundleFormatException(path, "holds null; an object was expected");
+        }
+        catch (JsonException e)
+        {
+            throw new BundleFormatException(path, $"is not a report: {e.Message}");
+        }
+    }
 }
+
+/// <summary>Errors of one module over all clusters; means over its non-zero products.</summary>
+/// <param name="Path">Module path in the base model.</param>
+/// <param name="DOut">Rows of the weight.</param>
+/// <param name="DIn">Columns of the weight.</param>
+/// <param name="Products">Non-zero products.</param>
+/// <param name="RelSqError">The error reached.</param>
+/// <param name="TailU">Energy beyond the first r_U directions of the output side; null when not certified.</param>
+/// <param name="TailV">The same for r_V and the input side.</param>
+/// <param name="LowerBound">No bases of these ranks reach less with this assignment; null when not certified.</param>
+public sealed record ReportModule(string Path, int DOut, int DIn, int Products, double RelSqError, double? TailU, double? TailV, double? LowerBound);
 
 /// <summary>Errors of one adapter, by module path.</summary>
 public sealed record ReportAdapter(string Id, int Cluster, double RelSqError, SortedDictionary<string, double> Modules);
