@@ -9,6 +9,7 @@ internal sealed record BarChart
     private const int Right = 10;
     private const int Top = 20;
     private const int Bottom = 46;
+    private const int WidestBar = 70;
     private const int MostLabelled = 16;
 
     internal required string Title { get; init; }
@@ -27,7 +28,7 @@ internal sealed record BarChart
         Scale y = Scale.Linear(0, Bars.Max(b => b.Value), Height - Bottom, Top);
         double floor = Height - Bottom, step = (double)(Width - Left - Right) / Bars.Count;
         bool few = Bars.Count <= MostLabelled, histogram = LastEdge is not null;
-        double gap = histogram ? 1 : Math.Min(10, step * 0.25);
+        double gap = histogram ? 1 : Math.Max(step - WidestBar, step * 0.2);
         return Html.Of($"""
             <svg viewBox="0 0 {Width} {Height}" role="img" aria-label="{Title}"><title>{Title}</title>
             <g class="grid">{y.Ticks.Select(t => Html.Of($"""<path d="M{Left} {y.At(t):0.#}H{Width - Right}"/>"""))}</g>

@@ -9,8 +9,6 @@ internal sealed record Series(string Name, int Style, (double X, double Y, strin
 /// <summary>Lines with markers over two axes, as SVG. Lines differ by colour, marker and dash, so that none depends on colour.</summary>
 internal sealed record LineChart
 {
-    private const int Width = 460;
-    private const int Height = 300;
     private const int Left = 58;
     private const int Right = 14;
     private const int Top = 12;
@@ -18,6 +16,13 @@ internal sealed record LineChart
     private const int Inset = 14;
 
     internal const int Styles = 6;
+
+    /// <summary>A broad pale line without markers, for what others are measured by.</summary>
+    internal const int Band = 6;
+
+    internal int Width { get; init; } = 460;
+
+    internal int Height { get; init; } = 300;
 
     internal required string Title { get; init; }
 
@@ -57,7 +62,7 @@ internal sealed record LineChart
     }
 
     internal Html Key(string? mark = null) => Html.Of($"""
-        <ul class="key">{Series.Select(s => Html.Of($"""<li><svg viewBox="0 0 34 12" aria-hidden="true"><path class="line s{s.Style}" d="M1 6H33"/>{Marker(s.Style, 17, 6, "")}</svg>{s.Name}</li>"""))}
+        <ul class="key">{Series.Select(s => Html.Of($"""<li><svg viewBox="0 0 34 12" aria-hidden="true"><path class="line s{s.Style}" d="M1 6H33"/>{(s.Style == Band ? Html.Empty : Marker(s.Style, 17, 6, ""))}</svg>{s.Name}</li>"""))}
         {(mark is null ? Html.Empty : Html.Of($"""<li><svg viewBox="0 0 34 12" aria-hidden="true"><circle class="ring" cx="17" cy="6" r="4.5"/></svg>{mark}</li>"""))}</ul>
         """);
 
@@ -76,7 +81,7 @@ internal sealed record LineChart
 
     private static Html Line(Series series, Scale x, Scale y) => Html.Of($"""
         <g><path class="line s{series.Style}" d="M{string.Join("L", series.Points.Select(p => FormattableString.Invariant($"{x.At(p.X):0.#} {y.At(p.Y):0.#}")))}"/>
-        {series.Points.Select(p => Marker(series.Style, x.At(p.X), y.At(p.Y), $"{series.Name}: {p.Note}"))}</g>
+        {series.Points.Where(_ => series.Style != Band).Select(p => Marker(series.Style, x.At(p.X), y.At(p.Y), $"{series.Name}: {p.Note}"))}</g>
         """);
 
     private Html Ring(Scale x, Scale y) => Mark is not { } mark ? Html.Empty : Html.Of($"""

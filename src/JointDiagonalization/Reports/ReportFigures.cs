@@ -6,8 +6,9 @@ namespace Eigengate.JointDiagonalization.Reports;
 /// <summary>The pictures of a report, each made of its data alone.</summary>
 internal static class ReportFigures
 {
-    private const int HistogramBins = 20;
-    private const int MostLayerTicks = 12;
+    private const int HistogramBins = 24;
+    private const int MostLayerTicks = 9;
+    private static readonly double[] SizeTicks = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 
     internal static LineChart ErrorOverRank(CompressionReport report, ErrorSurvey survey) => new()
     {
@@ -20,14 +21,21 @@ internal static class ReportFigures
         Mark = (report.Rank[0], report.MeanRelSqError, $"this bundle, all modules: {Labels.Percent(report.MeanRelSqError)}"),
     };
 
-    internal static LineChart ErrorOverSaving(CompressionReport report, ErrorSurvey survey) => new()
+    internal static LineChart ErrorOverSize(CompressionReport report, ErrorSurvey survey)
     {
-        Title = "Mean relative squared error over saved parameters, one line per number of clusters",
-        XLabel = "parameters saved, bases included",
-        YLabel = "relative squared error",
-        Series = Lines(survey, p => p.ParametersSaved),
-        Mark = (report.ParametersSaved, report.MeanRelSqError, $"this bundle, all modules: {Labels.Percent(report.MeanRelSqError)}, saves {Labels.Percent(report.ParametersSaved)}"),
-    };
+        double smallest = Math.Min(survey.Points.Min(p => 1 - p.ParametersSaved), 1 - report.ParametersSaved);
+        double largest = Math.Max(survey.Points.Max(p => 1 - p.ParametersSaved), 1 - report.ParametersSaved);
+        return new LineChart
+        {
+            Title = "Mean relative squared error over size, one line per number of clusters",
+            XLabel = "size, of the adapters' parameters (bases included, logarithmic)",
+            YLabel = "relative squared error",
+            XTicks = [.. SizeTicks.Where(t => t >= smallest && t <= largest).Select(t => (t, Labels.PercentTick(t)))],
+            Logarithmic = true,
+            Series = Lines(survey, p => 1 - p.ParametersSaved),
+            Mark = (1 - report.ParametersSaved, report.MeanRelSqError, $"this bundle, all modules: error {Labels.Percent(report.MeanRelSqError)}, saves {Labels.Percent(report.ParametersSaved)}"),
+        };
+    }
 
     internal static HeatMap ErrorByModule(CompressionReport report) => new(
     [
@@ -38,17 +46,17 @@ internal static class ReportFigures
 
     internal static BarChart Histogram(CompressionReport report)
     {
-        double width = Math.Max(report.Adapters.Max(a => a.RelSqError), 1e-12) / HistogramBins;
-        int[] counts = new int[HistogramBins];
+        double highest = Math.Max(report.Adapters.Max(a => a.RelSqError), 1e-12), width = Scale.RoundStep(highest / HistogramBins);
+        int[] counts = new int[(int)(highest / width) + 1];
         foreach (ReportAdapter adapter in report.Adapters)
-            counts[Math.Min(HistogramBins - 1, (int)(adapter.RelSqError / width))]++;
+            counts[(int)(adapter.RelSqError / width)]++;
         return new BarChart
         {
             Title = "How many adapters have which error",
             XLabel = "relative squared error of an adapter",
             YLabel = "adapters",
-            Bars = [.. counts.Select((c, i) => ((double)c, Labels.Percent(width * i), $"{c} adapters from {Labels.Percent(width * i)} to {Labels.Percent(width * (i + 1))}"))],
-            LastEdge = Labels.Percent(width * HistogramBins),
+            Bars = [.. counts.Select((c, i) => ((double)c, Labels.PercentTick(width * i), $"{c} adapters from {Labels.PercentTick(width * i)} to {Labels.PercentTick(width * (i + 1))}"))],
+            LastEdge = Labels.PercentTick(width * counts.Length),
         };
     }
 
@@ -108,16 +116,18 @@ internal static class ReportFigures
         List<Series> series = [Line("reached", 0, m => m.RelSqError)];
         if (layers.All(l => l.Module.LowerBound is not null))
         {
-            series.Add(Line("least possible (certified bound)", 1, m => m.LowerBound!.Value));
-            series.Add(Line("output side alone (tail of U)", 2, m => m.TailU!.Value));
-            series.Add(Line("input side alone (tail of V)", 3, m => m.TailV!.Value));
+            series.Insert(0, Line("certified lower bound", LineChart.Band, m => m.LowerBound!.Value));
+            series.Add(Line("tail of the output side (U)", 1, m => m.TailU!.Value));
+            series.Add(Line("tail of the input side (V)", 2, m => m.TailV!.Value));
         }
 
         int every = Math.Max(1, (int)Math.Ceiling(layers.Length / (double)MostLayerTicks));
         return new LineChart
         {
+            Width = 330,
+            Height = 230,
             Title = $"Error and bounds of {projection} by layer",
-            XLabel = $"layer of {projection}",
+            XLabel = $"{projection}, by layer",
             YLabel = "relative squared error",
             XTicks = [.. layers.Where((_, i) => i % every == 0).Select(l => ((double)l.Layer, l.Layer.ToString(CultureInfo.InvariantCulture)))],
             Series = series,

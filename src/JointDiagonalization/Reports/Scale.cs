@@ -37,7 +37,7 @@ internal sealed class Scale
     internal double At(double value) => _high == _low ? (_from + _to) / 2 : _from + ((_transform(value) - _low) / (_high - _low) * (_to - _from));
 
     /// <summary>1, 2, 2.5 or 5 times a power of ten, at least <paramref name="least"/>.</summary>
-    private static double RoundStep(double least)
+    internal static double RoundStep(double least)
     {
         double power = Math.Pow(10, Math.Floor(Math.Log10(least)));
         return new[] { 1, 2, 2.5, 5, 10 }.First(m => m * power >= least * (1 - 1e-9)) * power;
