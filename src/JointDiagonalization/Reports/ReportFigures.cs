@@ -13,7 +13,7 @@ internal static class ReportFigures
     internal static LineChart ErrorOverRank(CompressionReport report, ErrorSurvey survey) => new()
     {
         Title = "Mean relative squared error over basis rank, one line per number of clusters",
-        XLabel = "basis rank (columns of U×V, logarithmic)",
+        XLabel = "basis rank r_U×r_V (logarithmic)",
         YLabel = "relative squared error",
         XTicks = [.. survey.Points.DistinctBy(p => p.Rank[0]).Select(p => ((double)p.Rank[0], Labels.Rank(p.Rank)))],
         Logarithmic = true,
@@ -28,7 +28,7 @@ internal static class ReportFigures
         return new LineChart
         {
             Title = "Mean relative squared error over size, one line per number of clusters",
-            XLabel = "size, of the adapters' parameters (bases included, logarithmic)",
+            XLabel = "size relative to the adapters (logarithmic)",
             YLabel = "relative squared error",
             XTicks = [.. SizeTicks.Where(t => t >= smallest && t <= largest).Select(t => (t, Labels.PercentTick(t)))],
             Logarithmic = true,

@@ -34,7 +34,7 @@ internal static class ReportSections
         return Html.Of($"""
             <section id="survey"><h2>Error against rank and clusters</h2>
             <p>What other settings would reach, from fits of free cores (jd-full) on a sample: {sample}
-            (<span class="paths">{string.Join(", ", survey.Modules)}</span>). The first picture compares settings at equal rank, the second at equal size.</p>
+            (<span class="paths">{string.Join(", ", survey.Modules)}</span>). The first picture compares settings at equal rank, the second at equal size, shared bases included.</p>
             <div class="pair"><figure>{overRank.Draw()}</figure><figure>{ReportFigures.ErrorOverSize(report, survey).Draw()}</figure></div>
             {overRank.Key("this bundle, all modules")}</section>
             """);
