@@ -20,7 +20,7 @@ public sealed partial class LibraryTests
     {
         using var folder = new TemporaryFolder();
         string[] adapters = AdapterFolders.Write(folder["adapters"], 6);
-        Example.Run(folder["adapters"], folder["bundle"], adapters[4]);
+        Example.Compression.Run(folder["adapters"], folder["bundle"], adapters[4]);
         using Bundle bundle = Bundle.Open(folder["bundle"]);
         Assert.Equal((6, 2), (bundle.Manifest.Adapters.Length, bundle.Manifest.Clusters));
     }

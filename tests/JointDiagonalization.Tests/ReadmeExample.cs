@@ -3,8 +3,10 @@ using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.JointDiagonalization.Placement;
 
+namespace Example;
+
 /// <summary>Compress, read and place a newcomer.</summary>
-public static class Example
+public static class Compression
 {
     public static void Run(string adapters, string output, string newcomer)
     {
