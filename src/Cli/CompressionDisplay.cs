@@ -16,7 +16,7 @@ internal static class CompressionDisplay
 
     private static readonly JsonSerializerOptions EventFormat = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    public static CompressionResult Show(bool json, Func<IProgress<CompressionProgress>, CompressionResult> compress)
+    public static CompressionResult Show(Func<IProgress<CompressionProgress>, CompressionResult> compress, bool json = false)
     {
         if (json)
             return compress(new Lines(BetweenEvents, EventOf));

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Choosing;
 using Eigengate.JointDiagonalization.Reports;
 using Spectre.Console;
 
@@ -14,15 +15,19 @@ internal static class CompressionSummary
 
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
-    public static void Write(CompressionResult result, string output, bool json)
+    /// <param name="result">What was written.</param>
+    /// <param name="output">Where.</param>
+    /// <param name="json">Whether for machines.</param>
+    /// <param name="goal">What was to be reached, when settings were chosen.</param>
+    public static void Write(CompressionResult result, string output, bool json, GoalResult? goal = null)
     {
         if (json)
-            Console.Out.WriteLine(ToJson(result, output));
+            Console.Out.WriteLine(ToJson(result, output, goal));
         else
             WriteTable(result, output);
     }
 
-    private static string ToJson(CompressionResult result, string output)
+    private static string ToJson(CompressionResult result, string output, GoalResult? goal)
     {
         CompressionReport report = result.Report;
         return JsonSerializer.Serialize(
@@ -32,9 +37,12 @@ internal static class CompressionSummary
                 result.Manifest.Generation,
                 report.Method,
                 report.Rank,
+                report.Residual,
                 report.Clusters,
                 Adapters = report.Adapters.Length,
                 LeftOut = result.Skipped,
+                result.Notes,
+                Goal = goal is null ? null : new { goal.Met, Choices = goal.Choices.Select(c => new { c.Chosen, c.Reasons }) },
                 report.MeanRelSqError,
                 report.NormWeightedRelSqError,
                 report.CertifiedGap,
@@ -52,10 +60,13 @@ internal static class CompressionSummary
         foreach (SkippedAdapter skipped in result.Skipped)
             Console.Error.WriteLine($"left out: {skipped.Id}: {skipped.Reason}");
 
+        foreach (string note in result.Notes)
+            Console.Error.WriteLine($"note: {note}");
+
         CompressionReport report = result.Report;
         var table = new Table { Border = TableBorder.Simple, ShowHeaders = false };
         table.AddColumns("", "");
-        Row("adapters", $"{report.Adapters.Length} in {report.Clusters} clusters, basis rank {string.Join("x", report.Rank.Distinct())}");
+        Row("adapters", $"{report.Adapters.Length} in {report.Clusters} clusters, {report.Method}, rank {RankOption.Format(report.Rank[0], report.Rank[1])}{(report.Residual > 0 ? $", private {report.Residual}" : "")}");
         Row("mean relative squared error", Percent(report.MeanRelSqError, "P2"));
         if (report.CertifiedGap is { } gap)
             Row("above the least possible", $"{Percent(gap, "P2")} at most, with these clusters and ranks");

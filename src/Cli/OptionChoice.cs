@@ -6,7 +6,8 @@ namespace Eigengate.Cli;
 internal static class OptionChoice
 {
     /// <summary>Shows the words in the help and refuses any other by the option's name.</summary>
-    public static Option<string> OneOf(this Option<string> option, params string[] words)
+    public static Option<T> OneOf<T>(this Option<T> option, params string[] words)
+        where T : class?
     {
         option.HelpName = string.Join('|', words);
         option.CompletionSources.Add(words);

@@ -17,6 +17,8 @@ var root = new RootCommand("""
     PlanCommand.Create(),
     InspectCommand.Create(),
     ProjectCommand.Create(),
+    RecompressCommand.Create(),
+    ComposeCommand.Create(),
     ExportCommand.Create(),
     ReportCommand.Create(),
 };
@@ -24,12 +26,8 @@ var root = new RootCommand("""
 ParseResult parsed = root.Parse(args);
 try
 {
-    return await parsed.InvokeAsync(new InvocationConfiguration
-    {
-        EnableDefaultExceptionHandler = false,
-        // A fit is not left in the middle, and whoever cancels wants no half-written folder.
-        ProcessTerminationTimeout = TimeSpan.FromSeconds(30),
-    });
+    // A cancelled command gets this long to clean up behind itself: one fit of a large module, one drain of a node.
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromMinutes(1) });
 }
 catch (OperationCanceledException)
 {

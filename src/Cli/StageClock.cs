@@ -12,6 +12,7 @@ internal sealed record StageStatus(CompressionProgress Progress, double PerSecon
     public string Unit => Progress.Stage switch
     {
         CompressionStage.Reading => "adapters",
+        CompressionStage.Resuming => "runs",
         CompressionStage.Surveying => "fits",
         CompressionStage.Writing => "files",
         _ => "modules",
@@ -20,6 +21,9 @@ internal sealed record StageStatus(CompressionProgress Progress, double PerSecon
     public string Name => Progress.Stage switch
     {
         CompressionStage.Reading => "Reading adapters",
+        CompressionStage.Choosing => "Choosing settings",
+        CompressionStage.Comparing => "Measuring on the old bundle",
+        CompressionStage.Resuming => "Unfinished run found",
         CompressionStage.Clustering => "Clustering",
         CompressionStage.Fitting => "Fitting modules",
         CompressionStage.Surveying => "Trying other ranks",

@@ -243,8 +243,10 @@ public sealed class Engine : IDisposable
         foreach (ScheduledSequence scheduled in _batch)
             MarkStarted(scheduled.Sequence);
 
-        // Rows of one cluster must be neighbours; the base model's rows come first.
-        _batch.Sort((a, b) => string.CompareOrdinal(a.Sequence.Cluster?.Key, b.Sequence.Cluster?.Key));
+        // Rows of one cluster must be neighbours, and of one adapter for its private part; the base model's rows come first.
+        _batch.Sort((a, b) => string.CompareOrdinal(a.Sequence.Cluster?.Key, b.Sequence.Cluster?.Key) is not 0 and var order
+            ? order
+            : a.Sequence.AdapterSlot.CompareTo(b.Sequence.AdapterSlot));
     }
 
     private void RunModel()

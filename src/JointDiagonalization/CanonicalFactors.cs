@@ -172,8 +172,8 @@ public sealed class CanonicalFactors : IDisposable
         var (p, t) = linalg.qr(tensor(a, [deltas.Length, loraRank, inFeatures]).to(device).to(ScalarType.Float64).transpose(1, 2));
         var (x, s, yt) = linalg.svd(scales * r.bmm(t.transpose(1, 2)), fullMatrices: false);
         Tensor norms = s.square().sum(1).sqrt();
-        Tensor live = s.gt(s.narrow(1, 0, 1) * RankTolerance).to(ScalarType.Float64);
-        Tensor unit = s * live / norms.clamp_min(double.Epsilon).unsqueeze(1);
+        Tensor live = s.gt(s.narrow(1, 0, 1) * TensorMath.RankTolerance).to(ScalarType.Float64);
+        Tensor unit = s * live / norms.clamp_min(TensorMath.Smallest).unsqueeze(1);
         Tensor f = q.bmm(x) * unit.unsqueeze(1);
         Tensor g = p.bmm(yt.transpose(1, 2)) * live.unsqueeze(1);
         return (f.transpose(1, 2).narrow(1, 0, width).contiguous(), g.transpose(1, 2).narrow(1, 0, width).contiguous(), norms);

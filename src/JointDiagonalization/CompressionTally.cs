@@ -1,16 +1,16 @@
 using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
-using Eigengate.JointDiagonalization.Fitting;
+using Eigengate.JointDiagonalization.Runs;
 
 namespace Eigengate.JointDiagonalization;
 
-/// <summary>Adds up errors, norms and sizes while modules are fitted.</summary>
+/// <summary>Adds up errors, norms and sizes of finished modules.</summary>
 internal sealed class CompressionTally
 {
     private readonly SortedDictionary<string, double>[] _errors;
     private readonly List<string>[] _modules;
     private readonly double[] _energies;
-    private readonly Dictionary<string, ModuleSums> _moduleSums = [];
+    private readonly Dictionary<string, ReportModule> _reports = [];
     private double _errorSum;
     private double _weightedErrorSum;
     private double _lowerBoundSum;
@@ -24,40 +24,43 @@ internal sealed class CompressionTally
         _energies = new double[adapters];
     }
 
-    internal void AddBasis(SharedBasis basis, double lowerBound)
+    /// <summary>Modules must come in ordinal order of their paths.</summary>
+    /// <returns>The mean error of the module's non-zero products, or null without any.</returns>
+    internal double? Add(BundleModule place, FinishedModule module)
     {
-        _storedNumbers += basis.U.numel() + basis.V.numel();
-        _lowerBoundSum += lowerBound;
-    }
+        string path = place.Path;
+        _storedNumbers += module.StoredNumbers;
+        _lowerBoundSum += module.LowerBound;
+        double errors = 0;
+        int products = 0;
+        foreach (var (i, adapter) in module.AdapterNumbers.Index())
+        {
+            if (module.Has(adapter))
+                _modules[adapter].Add(path);
+            double norm = module.ProductNorms[i], error = module.ProductErrors[i];
+            if (norm == 0)
+                continue;
+            products++;
+            errors += error;
+            _errors[adapter].Add(path, error);
+            _energies[adapter] += norm * norm;
+            _weightedErrorSum += norm * norm * error;
+        }
 
-    /// <summary>Adds a cluster's bounds of one module; a bound that is not certified makes the module's uncertified.</summary>
-    internal void AddBounds(string module, JointFit fit)
-    {
-        ModuleSums sums = _moduleSums.GetValueOrDefault(module);
-        _moduleSums[module] = sums with { TailU = sums.TailU + fit.TailU, TailV = sums.TailV + fit.TailV, Bound = sums.Bound + fit.LowerBound, Bounded = true };
-    }
+        _reports.Add(path, new ReportModule(
+            path, place.DOut, place.DIn, products, Mean(errors) ?? 0, Mean(module.TailU), Mean(module.TailV), Mean(module.LowerBound)));
+        _products += products;
+        _errorSum += errors;
+        return Mean(errors);
 
-    internal void AddCore(int adapter, string module, Sigma core)
-    {
-        _modules[adapter].Add(module);
-        _storedNumbers += core.Values.Length;
-        if (core.Norm == 0)
-            return;
-        _products++;
-        ModuleSums sums = _moduleSums.GetValueOrDefault(module);
-        _moduleSums[module] = sums with { Error = sums.Error + core.RelSqError, Products = sums.Products + 1 };
-        double energy = core.Norm * core.Norm;
-        _errors[adapter].Add(module, core.RelSqError);
-        _energies[adapter] += energy;
-        _errorSum += core.RelSqError;
-        _weightedErrorSum += energy * core.RelSqError;
+        double? Mean(double sum) => products == 0 || double.IsNaN(sum) ? null : sum / products;
     }
 
     internal double Norm(int adapter) => Math.Sqrt(_energies[adapter]);
 
     internal double MeanError(int adapter) => _errors[adapter].Count == 0 ? 0 : _errors[adapter].Values.Average();
 
-    /// <summary>Modules with a core, in the order of the fit (ordinal).</summary>
+    /// <summary>Modules of which something is stored, in ordinal order.</summary>
     internal string[] Modules(int adapter) => [.. _modules[adapter]];
 
     internal CompressionReport Report(BundleManifest manifest, AdapterCollection collection, long bytesOut, double seconds)
@@ -71,6 +74,7 @@ internal sealed class CompressionTally
         {
             Method = manifest.Method,
             Rank = manifest.Rank,
+            Residual = manifest.Residual,
             Clusters = manifest.Clusters,
             Iterations = manifest.Iterations,
             Seed = manifest.Seed,
@@ -86,17 +90,7 @@ internal sealed class CompressionTally
             BaseModel = manifest.BaseModel,
             Dtype = manifest.Dtype,
             LeftOut = [.. collection.Skipped],
-            Modules = [.. collection.Modules.Select(m => _moduleSums.GetValueOrDefault(m.Path).Describe(m))],
+            Modules = [.. collection.Modules.Select(m => _reports[m.Path])],
         };
-    }
-
-    private readonly record struct ModuleSums(double Error, int Products, double TailU, double TailV, double Bound, bool Bounded)
-    {
-        internal ReportModule Describe(BundleModule module) => new(
-            module.Path, module.DOut, module.DIn, Products, Mean(Error) ?? 0, Certified(TailU), Certified(TailV), Certified(Bound));
-
-        private double? Certified(double sum) => Bounded && !double.IsNaN(sum) ? Mean(sum) : null;
-
-        private double? Mean(double sum) => Products == 0 ? null : sum / Products;
     }
 }

@@ -90,7 +90,7 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
             cat([Unit(u.mm(x.narrow(1, 0, columns))), greedyU.narrow(1, 0, filled)], 1),
             cat([Unit(v.mm(yt.t().narrow(1, 0, columns))), greedyV.narrow(1, 0, filled)], 1));
 
-        static Tensor Unit(Tensor columns) => columns / columns.square().sum(dim: 0).sqrt().clamp_min(double.Epsilon);
+        static Tensor Unit(Tensor columns) => columns / columns.square().sum(dim: 0).sqrt().clamp_min(TensorMath.Smallest);
     }
 
     private DiagonalState Improve(

@@ -12,6 +12,8 @@ public sealed class HelpTests
     [InlineData("plan")]
     [InlineData("inspect")]
     [InlineData("project")]
+    [InlineData("recompress")]
+    [InlineData("compose")]
     [InlineData("export")]
     [InlineData("report")]
     public async Task Help_explains_the_command_and_shows_an_example(string command)

@@ -1,7 +1,6 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Globalization;
 using Eigengate.JointDiagonalization;
+using Eigengate.JointDiagonalization.Choosing;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 
@@ -16,9 +15,10 @@ internal static class CompressCommand
 
     private static readonly Option<string> Method = new Option<string>("--method")
     {
-        Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes",
+        Description = "full: rank² numbers per adapter and module; diagonal: rank numbers, so a higher rank for the same bytes; "
+            + "svd: each adapter alone, cut to the rank; ties: all merged into one adapter, a baseline",
         DefaultValueFactory = _ => "full",
-    }.OneOf("full", "diagonal");
+    }.OneOf("full", "diagonal", "svd", "ties");
 
     private static readonly Option<(int U, int V)> Rank = new("--rank")
     {
@@ -26,21 +26,21 @@ internal static class CompressCommand
             + "Adapters trained from one start share most of V: 32x16 then beats 24",
         HelpName = "N|UxV",
         DefaultValueFactory = _ => (CompressorOptions.DefaultRank, CompressorOptions.DefaultRank),
-        CustomParser = ParseRank,
+        CustomParser = RankOption.Parse,
     };
 
-    private static readonly Option<int> Clusters = new("--clusters")
-    {
-        Description = "Groups of adapters with bases of their own; a node can hold one or several",
-        HelpName = "N",
-        DefaultValueFactory = _ => CompressorOptions.DefaultClusters,
-    };
+    private static readonly Option<int> Residual = new("--residual") { Description = "Singular pairs of what the core misses, kept for each adapter and module: t·(d_out + d_in) numbers", HelpName = "T" };
+    private static readonly Option<double> Keep = new("--keep") { Description = "With ties: share of each adapter's largest entries that is merged", HelpName = "K", DefaultValueFactory = _ => CompressorOptions.DefaultKeep };
+    private static readonly Option<double> Scale = new("--scale") { Description = "With ties: what the merge is multiplied by", HelpName = "L", DefaultValueFactory = _ => 1 };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
-    private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases and cores", DefaultValueFactory = _ => "float32" }
+    private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases, residuals and cores", DefaultValueFactory = _ => "float32" }
         .OneOf("float32", "bfloat16", "float16");
+
+    private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype") { Description = "Storage type of cores alone [default: as --dtype]; int8 has a scale for each row" }
+        .OneOf("float32", "bfloat16", "float16", "int8");
 
     private static readonly Option<string> Device = new Option<string>("--device") { Description = "Where to compute", DefaultValueFactory = _ => "cpu" }
         .OneOf("cpu", "cuda");
@@ -63,24 +63,19 @@ internal static class CompressCommand
             Compresses LoRA adapters of one base model by joint diagonalization: B·A ≈ U·Σ·Vᵀ with U and V shared by a cluster.
 
             Writes a bundle (safetensors and manifest.json), report.json with every adapter's error and report.html with pictures.
-            An adapter that cannot be used is left out and named, and the exit code is 2.
+            An adapter that cannot be used is left out and named, and the exit code is 2; so it is when --target-error or
+            --budget-bytes was missed. Ctrl+C leaves nothing behind; a run that was killed is continued by the next one of the same
+            adapters and settings.
 
             Example:  eigengate compress --adapters my-adapters --model my-base --out my-bundle --rank 32 --clusters 8
             """)
         {
-            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite, FigureModules, Json,
+            Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Keep, Scale,
+            Dtype, CoreDtype, Device, Threads, Strict, Overwrite, FigureModules, Json,
         };
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
-    }
-
-    private static (int U, int V) ParseRank(ArgumentResult argument)
-    {
-        int[] ranks = [.. argument.Tokens[0].Value.Split('x').Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int rank) ? rank : 0)];
-        if (ranks.Length is 1 or 2 && ranks.All(rank => rank > 0))
-            return (ranks[0], ranks[^1]);
-        argument.AddError($"--rank takes N or UxV with positive numbers, such as 24 or 32x16; '{argument.Tokens[0].Value}' is neither");
-        return default;
     }
 
     private static int Run(ParseResult options, CancellationToken cancel)
@@ -93,13 +88,17 @@ internal static class CompressCommand
         var settings = new CompressorOptions
         {
             Output = options.GetValue(Out)!,
-            Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
+            Method = Enum.Parse<CompressionMethod>(options.GetValue(Method)!, ignoreCase: true),
             RankU = options.GetValue(Rank).U,
             RankV = options.GetValue(Rank).V,
-            Clusters = options.GetValue(Clusters),
+            Residual = options.GetValue(Residual),
+            Keep = options.GetValue(Keep),
+            MergeScale = options.GetValue(Scale),
+            Clusters = options.GetValue(GoalOptions.Clusters).Stated ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
-            DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },
+            DType = StorageType(options.GetValue(Dtype)!),
+            CoreDType = options.GetValue(CoreDtype) is { } coreDtype ? StorageType(coreDtype) : null,
             Device = options.GetValue(Device)!,
             Threads = options.GetValue(Threads),
             Strict = options.GetValue(Strict),
@@ -108,8 +107,29 @@ internal static class CompressCommand
             FigureModules = options.GetValue(FigureModules),
         };
         bool json = options.GetValue(Json);
-        CompressionResult result = CompressionDisplay.Show(json, progress => Compressor.Compress(settings, folders, progress, cancel));
+        if (GoalOptions.GoalOf(options, Rank, Residual) is { } goal)
+            return RunFor(goal, settings, folders, json, cancel);
+        CompressionResult result = CompressionDisplay.Show(progress => Compressor.Compress(settings, folders, progress, cancel), json);
         CompressionSummary.Write(result, settings.Output, json);
         return result.Skipped.Count == 0 ? ExitCode.Success : ExitCode.Partial;
     }
+
+    private static int RunFor(CompressionGoal goal, CompressorOptions settings, IReadOnlyList<string> folders, bool json, CancellationToken cancel)
+    {
+        GoalResult? done = null;
+        CompressionResult result = CompressionDisplay.Show(
+            progress => (done = GoalCompressor.Compress(settings, goal, folders, progress: progress, cancellation: cancel)).Result, json);
+        if (!json)
+        {
+            foreach (Choice choice in done!.Choices)
+                GoalOptions.Show(choice);
+        }
+
+        CompressionSummary.Write(result, settings.Output, json, done);
+        if (!json)
+            Console.Out.WriteLine(GoalOptions.Outcome(done!, goal));
+        return result.Skipped.Count == 0 && done!.Met ? ExitCode.Success : ExitCode.Partial;
+    }
+
+    private static DType StorageType(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };
 }

@@ -38,6 +38,7 @@ internal static class ExportCommand
         {
             To, Source, Out, Adapters, Dtype,
         };
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
         command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }

@@ -34,7 +34,7 @@ internal sealed class NodeSettings
 
     public Option<int> MaxSequences { get; } = new("--max-num-seqs") { Description = "Sequences that run at once", HelpName = "N", DefaultValueFactory = _ => 256 };
 
-    public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; all cores by default", HelpName = "N" };
+    public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; by default one for a small model, else all cores", HelpName = "N" };
 
     public IEnumerable<Option> All =>
         [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads];

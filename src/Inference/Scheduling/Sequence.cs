@@ -56,6 +56,12 @@ internal sealed class Sequence
 
     public ResidentCluster? Cluster => Request.Adapter?.Slot.Cluster;
 
+    /// <summary>What its adapter adds beside the cluster's bases.</summary>
+    public ResidentCluster? Residual => Request.Adapter?.Slot.Residual;
+
+    /// <summary>The adapter's row in the slab, or −1 for the base model.</summary>
+    public int AdapterSlot => Request.Adapter?.Slot.Index ?? -1;
+
     /// <summary>Was scheduled at least once, so it no longer counts as queued.</summary>
     public bool Started { get; set; }
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization.Bundles;
@@ -14,6 +15,7 @@ public sealed class Bundle : IDisposable
 {
     private readonly string _directory;
     private readonly Dictionary<string, BundleAdapter> _adapters;
+    private readonly Dictionary<string, BundleModule> _modules;
     private readonly ConcurrentDictionary<string, Lazy<SafetensorsFile>> _coreFiles = new(StringComparer.Ordinal);
 
     private Bundle(string directory, BundleManifest manifest)
@@ -21,9 +23,13 @@ public sealed class Bundle : IDisposable
         _directory = directory;
         Manifest = manifest;
         _adapters = manifest.Adapters.ToDictionary(a => a.Id, StringComparer.Ordinal);
+        _modules = manifest.Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
     }
 
     public BundleManifest Manifest { get; }
+
+    /// <summary>Where it lies.</summary>
+    public string Folder => _directory;
 
     /// <param name="directory">Folder with manifest.json.</param>
     /// <param name="verify">Whether to read every data file and compare its SHA-256; existence is always checked.</param>
@@ -34,9 +40,11 @@ public sealed class Bundle : IDisposable
         if (!File.Exists(path))
             throw new BundleFormatException(path, "the file is missing; a bundle folder holds a manifest");
         BundleManifest manifest;
+        byte[] json;
         try
         {
-            manifest = JsonSerializer.Deserialize<BundleManifest>(File.ReadAllBytes(path), BundleManifest.Json)
+            json = File.ReadAllBytes(path);
+            manifest = JsonSerializer.Deserialize<BundleManifest>(json, BundleManifest.Json)
                 ?? throw new BundleFormatException(path, "holds null; an object was expected");
         }
         catch (Exception e) when (e is JsonException or IOException and not BundleFormatException)
@@ -44,7 +52,7 @@ public sealed class Bundle : IDisposable
             throw new BundleFormatException(path, $"is not a bundle manifest: {e.Message}", e);
         }
 
-        ManifestCheck.Require(manifest, path);
+        ManifestCheck.Require(manifest, json, path);
         foreach (BundleFile file in manifest.Bases.Select(b => new BundleFile(b.File, b.Sha256)).Concat(manifest.Cores))
             CheckFile(Path.Combine(directory, file.File), file.Sha256, verify);
         return new Bundle(directory, manifest);
@@ -55,8 +63,7 @@ public sealed class Bundle : IDisposable
     /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
     public IReadOnlyDictionary<string, SharedBasis> ReadBasis(int cluster)
     {
-        BundleBasis entry = Array.Find(Manifest.Bases, b => b.Cluster == cluster)
-            ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
+        BundleBasis entry = BasisEntry(cluster);
         string path = Path.Combine(_directory, entry.File);
         var bases = new SortedDictionary<string, SharedBasis>(StringComparer.Ordinal);
         try
@@ -64,11 +71,8 @@ public sealed class Bundle : IDisposable
             using SafetensorsFile file = SafetensorsFile.Open(path);
             foreach (BundleModule module in Manifest.Modules)
             {
-                if (!entry.Ranks.TryGetValue(module.Path, out int[]? rank))
-                    continue;
-                bases.Add(module.Path, SharedBasis.FromArrays(
-                    ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), module.DOut, rank[0],
-                    ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]), module.DIn, rank[1]));
+                if (entry.Ranks.TryGetValue(module.Path, out int[]? rank))
+                    bases.Add(module.Path, ReadBasis(file, module, rank));
             }
 
             return bases;
@@ -83,19 +87,41 @@ public sealed class Bundle : IDisposable
         }
     }
 
-    /// <summary>The cores of one adapter by module path.</summary>
-    /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
-    /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
-    public IReadOnlyDictionary<string, CoreMatrix> ReadCores(string adapterId)
+    /// <summary>The basis of one module in one cluster, or null when that cluster has none there. The caller disposes it.</summary>
+    /// <inheritdoc cref="ReadBasis(int)" path="/exception"/>
+    public SharedBasis? ReadBasis(int cluster, string module)
     {
-        var cores = new SortedDictionary<string, CoreMatrix>(StringComparer.Ordinal);
-        foreach (var (module, file, tensor) in CoreEntries(Adapter(adapterId)))
-            cores.Add(module, Bundles.CoreBlob.ReadCore(file, tensor, adapterId));
-        return cores;
+        BundleBasis entry = BasisEntry(cluster);
+        if (!_modules.TryGetValue(module, out BundleModule? shape) || !entry.Ranks.TryGetValue(module, out int[]? rank))
+            return null;
+        string path = Path.Combine(_directory, entry.File);
+        try
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(path);
+            return ReadBasis(file, shape, rank);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(path, e.Message, e);
+        }
     }
 
+    /// <summary>Whether it has an adapter of this id.</summary>
+    public bool Contains(string adapterId) => _adapters.ContainsKey(adapterId);
+
+    /// <summary>The cores of one adapter by module path; modules without a basis in its cluster have none.</summary>
+    /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
+    /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
+    public IReadOnlyDictionary<string, CoreMatrix> ReadCores(string adapterId) =>
+        ReadParts(adapterId, part => part.Core is null ? null : AdapterPart.ReadCore(part.File, part.Core, adapterId));
+
+    /// <summary>The private residuals of one adapter by module path; empty when the bundle has none.</summary>
+    /// <inheritdoc cref="ReadCores" path="/exception"/>
+    public IReadOnlyDictionary<string, PrivateResidual> ReadResiduals(string adapterId) =>
+        ReadParts(adapterId, part => part.Residual is var (p, q) ? AdapterPart.ReadResidual(part.File, p, q, adapterId) : null);
+
     /// <summary>
-    /// The adapter's cores as a self-contained safetensors container, to be stored elsewhere and read by
+    /// The adapter's cores and private residuals as a self-contained safetensors container, to be stored elsewhere and read by
     /// <see cref="Bundles.CoreBlob.Parse(ReadOnlyMemory{byte})"/>.
     /// </summary>
     /// <inheritdoc cref="ReadCores" path="/exception"/>
@@ -107,8 +133,12 @@ public sealed class Bundle : IDisposable
             .Metadata("cluster", adapter.Cluster.ToString(CultureInfo.InvariantCulture))
             .Metadata("generation", Manifest.Generation)
             .Metadata("digest", adapter.Digest);
-        foreach (var (module, file, tensor) in CoreEntries(adapter))
-            writer.AddRaw(module, tensor.DType, tensor.Shape, file.Bytes(tensor).ToArray());
+        foreach (AdapterPart part in Parts(adapter))
+        {
+            foreach (TensorEntry tensor in part.Tensors)
+                StoredTensor.Copy(part.File, tensor.Name, writer, part.Module + tensor.Name[BundleWriter.CoreName(adapter.Id, part.Module).Length..]);
+        }
+
         return writer.ToArray();
     }
 
@@ -124,32 +154,37 @@ public sealed class Bundle : IDisposable
         }
     }
 
-    private IEnumerable<(string Module, SafetensorsFile File, TensorEntry Tensor)> CoreEntries(BundleAdapter adapter)
+    private SortedDictionary<string, T> ReadParts<T>(string adapterId, Func<AdapterPart, T?> read)
+        where T : class
     {
-        SafetensorsFile file = CoreFile(adapter.CoresFile);
-        Dictionary<string, int[]> ranks = Array.Find(Manifest.Bases, b => b.Cluster == adapter.Cluster)!.Ranks;
-        foreach (string module in adapter.Modules)
+        var values = new SortedDictionary<string, T>(StringComparer.Ordinal);
+        try
         {
-            string name = BundleWriter.CoreName(adapter.Id, module);
-            if (!file.Tensors.TryGetValue(name, out TensorEntry? tensor))
-                throw new BundleFormatException(file.Source, $"tensor '{name}' is missing");
-            if (!ranks.TryGetValue(module, out int[]? rank) || !Fits(tensor.Shape, rank))
+            foreach (AdapterPart part in Parts(Adapter(adapterId)))
             {
-                throw new BundleFormatException(
-                    file.Source, $"tensor '{name}' is [{string.Join(", ", tensor.Shape)}]; the basis of cluster {adapter.Cluster} has [{string.Join(", ", rank ?? [])}]");
+                if (read(part) is { } value)
+                    values.Add(part.Module, value);
             }
 
-            yield return (module, file, tensor);
+            return values;
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(_directory, e.Message, e);
         }
     }
 
-    /// <summary>[r_U, r_V], or a diagonal [r] on a basis of r and r columns.</summary>
-    private static bool Fits(ReadOnlySpan<long> shape, int[] rank) => shape switch
+    private IEnumerable<AdapterPart> Parts(BundleAdapter adapter)
     {
-        [var r] => r == rank[0] && r == rank[1],
-        [var u, var v] => u == rank[0] && v == rank[1],
-        _ => false,
-    };
+        SafetensorsFile file = CoreFile(adapter.CoresFile);
+        Dictionary<string, int[]> ranks = Manifest.Bases[adapter.Cluster].Ranks;
+        foreach (string module in adapter.Modules)
+        {
+            if (!_modules.TryGetValue(module, out BundleModule? shape))
+                throw new BundleFormatException(file.Source, $"adapter '{adapter.Id}' adapts {module}, which is not in the list of modules");
+            yield return AdapterPart.Find(file, adapter, shape, ranks.GetValueOrDefault(module));
+        }
+    }
 
     private SafetensorsFile CoreFile(string name)
     {
@@ -163,6 +198,26 @@ public sealed class Bundle : IDisposable
             throw new BundleFormatException(path, e.Message, e);
         }
     }
+
+    /// <summary>Numbers in bases, cores and residuals; not their scales.</summary>
+    internal long CountNumbers()
+    {
+        long count = 0;
+        foreach (string name in Manifest.Bases.Select(b => b.File).Concat(Manifest.Cores.Select(c => c.File)))
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(_directory, name));
+            count += file.Tensors.Values.Where(t => !t.Name.EndsWith(StoredTensor.ScaleSuffix, StringComparison.Ordinal)).Sum(t => t.Count);
+        }
+
+        return count;
+    }
+
+    private BundleBasis BasisEntry(int cluster) => Array.Find(Manifest.Bases, b => b.Cluster == cluster)
+        ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
+
+    private static SharedBasis ReadBasis(SafetensorsFile file, BundleModule module, int[] rank) => SharedBasis.FromArrays(
+        ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), module.DOut, rank[0],
+        ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]), module.DIn, rank[1]);
 
     private static float[] ReadMatrix(SafetensorsFile file, string name, int rows, int columns)
     {

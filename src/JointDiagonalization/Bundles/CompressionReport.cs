@@ -8,9 +8,35 @@ public sealed record CompressionReport
 {
     public const string FileName = "report.json";
 
+    /// <summary>The report beside a bundle; null when there is none, since a bundle does not need one.</summary>
+    /// <exception cref="BundleFormatException">It is there but is no report.</exception>
+    public static CompressionReport? TryRead(string bundleFolder)
+    {
+        string path = Path.Combine(bundleFolder, FileName);
+        if (!File.Exists(path))
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize<CompressionReport>(File.ReadAllBytes(path), BundleManifest.Json)
+                ?? throw new BundleFormatException(path, "holds null; an object was expected");
+        }
+        catch (JsonException e)
+        {
+            throw new BundleFormatException(path, $"is not a compression report: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The report beside a bundle.</summary>
+    /// <exception cref="BundleFormatException">The report is missing or not one.</exception>
+    public static CompressionReport Read(string bundleFolder) => TryRead(bundleFolder)
+        ?? throw new BundleFormatException(Path.Combine(bundleFolder, FileName), "the file is missing; compress writes it beside the manifest");
+
     public required string Method { get; init; }
 
     public required int[] Rank { get; init; }
+
+    /// <summary>Largest rank of any private residual.</summary>
+    public required int Residual { get; init; }
 
     public required int Clusters { get; init; }
 
@@ -41,7 +67,7 @@ public sealed record CompressionReport
     /// <summary>Size of the bundle's data files.</summary>
     public required long BytesOut { get; init; }
 
-    /// <summary>1 − (numbers in bases and cores) / (numbers in all A and B), real shapes.</summary>
+    /// <summary>1 − (numbers in bases, cores and private residuals) / (numbers in all A and B), real shapes.</summary>
     public required double ParametersSaved { get; init; }
 
     /// <summary>As in the manifest.</summary>
@@ -53,29 +79,11 @@ public sealed record CompressionReport
     /// <summary>Adapters that could not be used.</summary>
     public SkippedAdapter[] LeftOut { get; init; } = [];
 
-    /// <summary>In ordinal order of their paths.</summary>
+    /// <summary>In ordinal order of their paths; empty when adapters were added after the fit.</summary>
     public ReportModule[] Modules { get; init; } = [];
 
     /// <summary>Null when the run was asked to leave it out.</summary>
     public ErrorSurvey? Survey { get; init; }
-
-    /// <param name="bundle">Bundle folder.</param>
-    /// <exception cref="BundleFormatException">The report is missing or not one.</exception>
-    public static CompressionReport Read(string bundle)
-    {
-        string path = Path.Combine(bundle, FileName);
-        if (!File.Exists(path))
-            throw new BundleFormatException(path, "the file is missing; compress writes it beside the manifest");
-        try
-        {
-            return JsonSerializer.Deserialize<CompressionReport>(File.ReadAllBytes(path), BundleManifest.Json)
-                ?? throw new BundleFormatException(path, "holds null; an object was expected");
-        }
-        catch (JsonException e)
-        {
-            throw new BundleFormatException(path, $"is not a report: {e.Message}");
-        }
-    }
 }
 
 /// <summary>Errors of one module over all clusters; means over its non-zero products.</summary>

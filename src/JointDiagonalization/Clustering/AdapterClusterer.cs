@@ -20,19 +20,28 @@ public sealed class AdapterClusterer(ClusterOptions options)
         int adapters, IReadOnlyList<CanonicalFactors> modules, Action<string, double>? progress = null, CancellationToken cancellation = default)
     {
         int[] active = [.. modules.SelectMany(m => m.Owners).Distinct().Order()];
-        int clusters = Math.Min(options.Clusters, active.Length);
+        int clusters = options.Start is null ? Math.Min(options.Clusters, active.Length) : options.Clusters;
         if (clusters <= 1)
             return new ClusterAssignment(new int[adapters], 1, double.NaN, [], "single");
 
         ClusterAssignment? best = null;
-        foreach (var (name, start) in Starts(adapters, active, clusters, modules))
+        foreach (var (name, start) in options.Start is null ? Starts(adapters, active, clusters, modules) : [Given(options.Start, active)])
         {
             ClusterAssignment candidate = Improve(name, start, clusters, modules, progress, cancellation);
             if (best is null || candidate.Objective < best.Objective - LeastGain)
                 best = candidate;
         }
 
-        return best! with { ClusterOf = Renumber(best.ClusterOf, active) };
+        return best! with { ClusterOf = options.Start is null ? Renumber(best.ClusterOf, active) : [.. best.ClusterOf.Select(c => Math.Max(0, c))] };
+    }
+
+    private static (string Name, int[] Assignment) Given(int[] given, int[] active)
+    {
+        int[] start = new int[given.Length];
+        Array.Fill(start, NoProducts);
+        foreach (int adapter in active)
+            start[adapter] = given[adapter];
+        return ("given", start);
     }
 
     private IEnumerable<(string Name, int[] Assignment)> Starts(

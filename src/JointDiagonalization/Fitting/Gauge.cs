@@ -22,7 +22,7 @@ internal static class Gauge
     private static Tensor Principal(Tensor z, Tensor weights)
     {
         Tensor energy = z.transpose(1, 2).bmm(weights).bmm(z).sum(dim: 0);
-        return TensorMath.LargestEigenvectors((energy + energy.t()) * 0.5, (int)energy.shape[0]).Vectors;
+        return TensorMath.LargestEigenvectors((energy + energy.t()) * TensorMath.Half, (int)energy.shape[0]).Vectors;
     }
 
     internal static Tensor PositiveColumns(Tensor basis)

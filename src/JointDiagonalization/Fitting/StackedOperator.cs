@@ -40,5 +40,5 @@ internal sealed class StackedOperator(Tensor rows, Tensor weights)
 
     private Tensor Weigh(Tensor x, Tensor weights) => weights.bmm(x.view(_count, _width, -1)).view(_count * _width, -1);
 
-    private static Tensor Symmetrise(Tensor square) => (square + square.t()) * 0.5;
+    private static Tensor Symmetrise(Tensor square) => (square + square.t()) * TensorMath.Half;
 }

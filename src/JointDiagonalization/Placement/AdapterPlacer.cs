@@ -1,11 +1,15 @@
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Methods;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Revisions;
+using Eigengate.JointDiagonalization.Storage;
 
 namespace Eigengate.JointDiagonalization.Placement;
 
 /// <summary>
 /// Tries a new adapter on the bases of a bundle, which were not fitted to it, so that its errors are honest where those
-/// of members are optimistic (spec/joint-diagonalization.md §5 "Registering a new adapter"). Changes nothing.
+/// of members are optimistic (spec/joint-diagonalization.md §5 "Registering a new adapter"). It is given what members have:
+/// a core and, where the bundle has them, a private residual, both rounded; of a merged bundle, the merge. Changes nothing.
 /// </summary>
 public static class AdapterPlacer
 {
@@ -42,12 +46,49 @@ public static class AdapterPlacer
         }
     }
 
+    /// <summary>What a placed adapter would store, ready to be added to the bundle with <see cref="BundleExtension"/>.</summary>
+    /// <param name="bundle">The bundle of the placement.</param>
+    /// <param name="adapter">The adapter of the placement.</param>
+    /// <param name="placement">See <see cref="Place"/>.</param>
+    /// <param name="cancellation">Checked between modules.</param>
+    /// <exception cref="ArgumentException">The bundle is a merge, which serves one change under every name.</exception>
+    public static AddedAdapter Realise(Bundle bundle, PeftAdapter adapter, AdapterPlacement placement, CancellationToken cancellation = default)
+    {
+        if (bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Ties))
+            throw new ArgumentException("a merged bundle serves one change under every name; nothing can be added to it");
+        StorageForm form = StorageForm.Of(bundle.Manifest);
+        var known = bundle.Manifest.Modules.Select(m => m.Path).ToHashSet(StringComparer.Ordinal);
+        var products = new SortedDictionary<string, StoredProduct>(StringComparer.Ordinal);
+        foreach (string module in adapter.Modules.Keys)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using CanonicalFactors factors = CanonicalFactors.From([(0, adapter.ReadDelta(module))]);
+            using SharedBasis? basis = bundle.ReadBasis(placement.Cluster, module);
+            if (factors.Count == 0 && basis is not null)
+                products.Add(module, ProductEncoder.Zero(0, basis, form));
+            else if (factors.Count > 0 && known.Contains(module))
+                products.Add(module, ProductEncoder.Encode(factors, basis, form, cancellation)[0]);
+            else if (factors.Count > 0)
+                products.Add(module, new StoredProduct(0, factors.Norms[0], 1, null, null));
+        }
+
+        return new AddedAdapter(adapter.Id, placement.Cluster, adapter.ComputeDigest(), adapter.Rank, products)
+        {
+            SourceBytes = adapter.WeightBytes,
+            SourceNumbers = adapter.Modules.Values.Sum(m => m.A.Count + m.B.Count),
+        };
+    }
+
     private static AdapterPlacement On(
         Bundle bundle, int cluster, string adapter, Dictionary<string, CanonicalFactors> products, CancellationToken cancellation)
     {
-        bool diagonal = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Diagonal);
+        StorageForm form = StorageForm.Of(bundle.Manifest);
+        var merged = bundle.Manifest.Method == CompressionMethods.NameOf(CompressionMethod.Ties)
+            ? bundle.ReadCores(bundle.Manifest.Adapters[0].Id)
+            : null;
         var errors = new SortedDictionary<string, double>(StringComparer.Ordinal);
         List<string> withoutBasis = [];
+        var known = bundle.Manifest.Modules.Select(m => m.Path).ToHashSet(StringComparer.Ordinal);
         var basis = bundle.ReadBasis(cluster);
         try
         {
@@ -56,15 +97,17 @@ public static class AdapterPlacer
                 cancellation.ThrowIfCancellationRequested();
                 if (factors.Count == 0)
                     continue;
-                if (basis.TryGetValue(module, out SharedBasis? shared))
+                SharedBasis? shared = basis.GetValueOrDefault(module);
+                if (shared is null && (form.Residual == 0 || !known.Contains(module)))
                 {
-                    Sigma[] cores = diagonal ? SigmaProjection.ProjectDiagonal(factors, shared) : SigmaProjection.Project(factors, shared);
-                    errors.Add(module, cores[0].RelSqError);
+                    errors.Add(module, 1);
+                    withoutBasis.Add(module);
                     continue;
                 }
 
-                errors.Add(module, 1);
-                withoutBasis.Add(module);
+                errors.Add(module, merged is null
+                    ? ProductEncoder.Encode(factors, shared, form, cancellation)[0].RelSqError
+                    : CoreError.Of(factors, shared!, CoreError.Stack([merged[module].Values], shared!.RankU, shared.RankV))[0]);
             }
         }
         finally

@@ -115,8 +115,9 @@ internal static class ReportFigures
     {
         List<Series> series = [Line("reached", 0, m => m.RelSqError)];
         if (layers.All(l => l.Module.LowerBound is not null))
-        {
             series.Insert(0, Line("certified lower bound", LineChart.Band, m => m.LowerBound!.Value));
+        if (layers.All(l => l.Module is { TailU: not null, TailV: not null }))
+        {
             series.Add(Line("tail of the output side (U)", 1, m => m.TailU!.Value));
             series.Add(Line("tail of the input side (V)", 2, m => m.TailV!.Value));
         }

@@ -11,7 +11,7 @@ internal static class ReportSections
         <header>
         <h1>Compression report</h1>
         <p>{Labels.Number(report.Adapters.Length)} LoRA adapters{(report.BaseModel is { } model ? Html.Of($" of <b>{model}</b>") : Html.Empty)}, written as
-        <i>U Σ V</i>ᵀ with shared <i>U</i>, <i>V</i> in {(report.Clusters == 1 ? "one cluster" : $"{Labels.Number(report.Clusters)} clusters")} of basis rank {Labels.Rank(report.Rank)} ({report.Method}{(report.Dtype is { } dtype ? $", {dtype}" : "")}).</p>
+        <i>U Σ V</i>ᵀ with shared <i>U</i>, <i>V</i> in {(report.Clusters == 1 ? "one cluster" : $"{Labels.Number(report.Clusters)} clusters")} of basis rank {Labels.Rank(report.Rank)} ({report.Method}{(report.Residual > 0 ? $", private residuals of rank {report.Residual}" : "")}{(report.Dtype is { } dtype ? $", {dtype}" : "")}).</p>
         </header>
         <ul class="tiles">
         {Tile("parameters_saved", report.ParametersSaved, Labels.Percent(report.ParametersSaved), "of all adapter parameters saved", "shared bases included")}

@@ -11,7 +11,7 @@ namespace Eigengate.JointDiagonalization.Reports;
 /// </summary>
 internal sealed class Surveyor(
     AdapterCollection collection,
-    ClusterAssignment published,
+    int[] published,
     CompressorOptions options,
     IProgress<CompressionProgress>? progress,
     CancellationToken cancellation)
@@ -82,8 +82,8 @@ internal sealed class Surveyor(
 
     private int[] Assign(List<CanonicalFactors> modules, int clusters)
     {
-        if (clusters == published.Clusters)
-            return published.ClusterOf;
+        if (clusters == published.Max() + 1)
+            return published;
         if (clusters == 1)
             return new int[collection.Adapters.Count];
         List<CanonicalFactors> projected = [];

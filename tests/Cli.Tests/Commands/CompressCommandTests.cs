@@ -18,7 +18,7 @@ public sealed class CompressCommandTests(SmallBundle small) : IDisposable
     public void The_summary_states_what_the_report_states()
     {
         JsonElement report = ReadReport(small.Bundle);
-        Assert.Contains("10 in 2 clusters, basis rank 6x5", small.Compression.Output, StringComparison.Ordinal);
+        Assert.Contains("10 in 2 clusters, jd-full, rank 6x5", small.Compression.Output, StringComparison.Ordinal);
         Assert.Contains(Percent(report.GetProperty("mean_rel_sq_error"), 2), small.Compression.Output, StringComparison.Ordinal);
         Assert.Contains(Percent(report.GetProperty("parameters_saved"), 1), small.Compression.Output, StringComparison.Ordinal);
         Assert.Matches(@"Reading adapters 10 of 10, [\d.]+ adapters/s", small.Compression.Error);

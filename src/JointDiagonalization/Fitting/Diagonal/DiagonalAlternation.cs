@@ -66,7 +66,7 @@ internal sealed class DiagonalAlternation(CanonicalFactors factors)
 
     private static (Tensor Unit, Tensor Norms) UnitColumns(Tensor basis)
     {
-        Tensor norms = basis.square().sum(dim: 0).sqrt().clamp_min(double.Epsilon);
+        Tensor norms = basis.square().sum(dim: 0).sqrt().clamp_min(TensorMath.Smallest);
         return (basis / norms, norms);
     }
 

@@ -7,14 +7,15 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Models;
 
 /// <summary>
-/// The forward pass of a Llama-type decoder: pre-norm, rotary embedding, grouped-query attention, SwiGLU; every linear
-/// layer may get an adapter delta per row. Written once; the kernels decide how it is computed.
+/// The forward pass of a decoder: pre-norm, rotary embedding, grouped-query attention, SwiGLU, and the optional parts
+/// that <see cref="ModelFamily"/> lists. Every linear layer may get an adapter delta per row. Written once; the kernels
+/// decide how it is computed.
 /// </summary>
-internal sealed unsafe class LlamaModel : IDisposable
+internal sealed unsafe class DecoderModel : IDisposable
 {
     /// <summary>Logits are produced in groups of rows, so that scoring a long prompt over a large vocabulary stays small.</summary>
     private const long MaxLogits = 1 << 24;
-    private readonly LlamaWeights _weights;
+    private readonly DecoderWeights _weights;
     private readonly IKernels _kernels;
     private readonly Activation _hidden;
     private readonly Activation _normed;
@@ -28,7 +29,7 @@ internal sealed unsafe class LlamaModel : IDisposable
 
     /// <param name="weights">Owned from here on, like the kernels.</param>
     /// <param name="maxRows">Most tokens in a step.</param>
-    public LlamaModel(ModelConfig config, LlamaWeights weights, IKernels kernels, int maxRows, ScalarType dtype, Device device)
+    public DecoderModel(ModelConfig config, DecoderWeights weights, IKernels kernels, int maxRows, ScalarType dtype, Device device)
     {
         Config = config;
         _weights = weights;
@@ -61,21 +62,19 @@ internal sealed unsafe class LlamaModel : IDisposable
         _kernels.Embed(_weights.Embedding, _hidden);
         for (int i = 0; i < Config.Layers; i++)
         {
-            LlamaLayer layer = _weights.Layers[i];
+            DecoderLayer layer = _weights.Layers[i];
             _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.Qkv, _qkv, step.Rows);
-            AddDeltas(step, i, Site.Qkv, cores, _normed, _qkv);
+            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
+            if (layer.HeadNorms is { } norms)
+                _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
             _kernels.RotateAndCache(_qkv, cache.Layers[i]);
-            _kernels.Attend(_qkv, cache.Layers[i], _context);
-            _kernels.Linear(_context, layer.Output, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Output, cores, _context, _hidden);
+            _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
+            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
 
             _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            _kernels.Linear(_normed, layer.GateUp, _gateUp, step.Rows);
-            AddDeltas(step, i, Site.GateUp, cores, _normed, _gateUp);
+            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
             _kernels.SiluMultiply(_gateUp, _product);
-            _kernels.Linear(_product, layer.Down, _hidden, step.Rows, accumulate: true);
-            AddDeltas(step, i, Site.Down, cores, _product, _hidden);
+            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
         }
     }
 
@@ -111,8 +110,15 @@ internal sealed unsafe class LlamaModel : IDisposable
         _weights.Dispose();
     }
 
-    private void AddDeltas(StepInput step, int layer, Site site, CoreSlab? cores, Activation x, Activation y)
+    /// <summary>One linear layer of the base model and, on top, what the rows' adapters add to it.</summary>
+    private void Linear(
+        StepInput step, int layer, Site site, CoreSlab? cores, Activation x, LinearLayer linear, Activation y, bool accumulate = false)
     {
+        if (step.Segments.Count > 0)
+            _kernels.AnnounceDeltas(layer, site, cores!);
+        _kernels.Linear(x, linear.Weight, y, step.Rows, accumulate);
+        if (linear.Bias is { } bias)
+            _kernels.AddBias(bias, y);
         for (int i = 0; i < step.Segments.Count; i++)
         {
             ClusterSegment segment = step.Segments[i];
