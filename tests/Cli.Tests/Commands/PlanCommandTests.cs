@@ -11,10 +11,10 @@ public sealed class PlanCommandTests
         CommandRun run = (await CommandRun.OfAsync(
             "plan", "--adapters", "500", "--shape", "4096x4096", "1024x4096", "--layers", "2", "--rank", "16", "64", "--clusters", "7", "--json")).Succeeded();
         JsonElement[] plans = [.. run.Json.GetProperty("plans").EnumerateArray()];
-        Assert.Equal([16, 64], plans.Select(p => p.GetProperty("rank").GetInt32()));
+        Assert.Equal([16, 64], plans.Select(p => p.GetProperty("rank")[0].GetInt32()));
         foreach (JsonElement plan in plans)
         {
-            long rank = plan.GetProperty("rank").GetInt64();
+            long rank = plan.GetProperty("rank")[0].GetInt64();
             long bases = 7 * 2 * rank * (4096 + 4096 + 1024 + 4096), cores = 2 * 2 * rank * rank, lora = 2 * 16L * (4096 + 4096 + 1024 + 4096);
             Assert.Equal(4 * bases, plan.GetProperty("basis_bytes").GetInt64());
             Assert.Equal(4 * cores, plan.GetProperty("adapter_bytes").GetInt64());
