@@ -5,26 +5,32 @@ using Eigengate.Inference.Scheduling;
 namespace Eigengate.Inference.Kernels.Cpu;
 
 /// <summary>
-/// Brings the cores that a site will read into the second-level cache while the base model's product of the same site
+/// Brings the bases and cores that a site will read into the second-level cache while the base model's product of the same site
 /// runs. Distinct adapters' cores are scattered and read once a step: without this every row waits for memory.
 /// </summary>
 internal sealed unsafe class CorePrefetch
 {
     private const int LineBytes = 64;
-    private readonly List<(nint Address, int Lines)> _cores = [];
-    private int _core;
+
+    /// <summary>Half a megabyte: more would push each other out of the second-level cache before they are read.</summary>
+    private const int MostLines = 8192;
+    private readonly List<(nint Address, int Lines)> _planned = [];
+    private int _at;
     private int _line;
     private int _linesLeft;
 
-    /// <summary>Plans the cores of one site, in the order in which rows read them; what was planned before is forgotten.</summary>
-    public void Plan(StepInput step, int layer, Site site, CoreSlab cores)
+    /// <summary>Plans the bases and cores of one site, in the order in which rows read them; what was planned before is forgotten.</summary>
+    public void Plan(StepInput step, int layer, Site site, CoreSlab cores, int elementBytes)
     {
-        _cores.Clear();
-        _core = _line = _linesLeft = 0;
+        _planned.Clear();
+        _at = _line = _linesLeft = 0;
         foreach (ClusterSegment segment in step.Segments)
         {
             if (segment.Cluster.At(layer, site) is not { } basis)
                 continue;
+            Add((nint)basis.Shrink.Address, LinesOf(basis.Shrink, elementBytes));
+            foreach (ModuleBasis module in basis.Modules)
+                Add((nint)module.Expand.Address, LinesOf(module.Expand, elementBytes));
             int previous = -1;
             for (int row = segment.Start; row < segment.Start + segment.Count; row++)
             {
@@ -32,8 +38,7 @@ internal sealed unsafe class CorePrefetch
                 if (slot == previous)
                     continue;
                 previous = slot;
-                _cores.Add(((nint)(cores.Address + ((long)slot * cores.Pitch) + basis.CoreOffset), basis.CoreLines));
-                _linesLeft += basis.CoreLines;
+                Add((nint)(cores.Address + ((long)slot * cores.Pitch) + basis.CoreOffset), basis.CoreLines);
             }
         }
     }
@@ -56,16 +61,27 @@ internal sealed unsafe class CorePrefetch
         _linesLeft -= lines;
         while (lines > 0)
         {
-            var (address, count) = _cores[_core];
+            var (address, count) = _planned[_at];
             int end = Math.Min(count, _line + lines);
             lines -= end - _line;
             for (; _line < end; _line++)
                 Sse.Prefetch1((byte*)address + ((nint)_line * LineBytes));
             if (_line == count)
             {
-                _core++;
+                _at++;
                 _line = 0;
             }
         }
+    }
+
+    private static int LinesOf(Matrix matrix, int elementBytes) => (int)((((long)matrix.In * matrix.Out * elementBytes) + LineBytes - 1) / LineBytes);
+
+    private void Add(nint address, int lines)
+    {
+        lines = Math.Min(lines, MostLines - _linesLeft);
+        if (lines == 0)
+            return;
+        _planned.Add((address, lines));
+        _linesLeft += lines;
     }
 }

@@ -146,7 +146,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             NativeMemory.Copy(Row(x, rows[first + i]), Row(y, i), bytes);
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores) => _prefetch.Plan(_step, layer, site, cores);
+    public void AnnounceDeltas(int layer, Site site, CoreSlab cores) => _prefetch.Plan(_step, layer, site, cores, sizeof(T));
 
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
