@@ -20,6 +20,7 @@ var root = new RootCommand("""
     RecompressCommand.Create(),
     ComposeCommand.Create(),
     ExportCommand.Create(),
+    ReportCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

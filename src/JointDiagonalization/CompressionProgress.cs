@@ -22,6 +22,9 @@ public enum CompressionStage
     /// <summary>Fitting modules: one step each.</summary>
     Fitting,
 
+    /// <summary>Trying other ranks and clusters for the report: one step per module and number of clusters.</summary>
+    Surveying,
+
     /// <summary>Writing the bundle's files.</summary>
     Writing,
 }

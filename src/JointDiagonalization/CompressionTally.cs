@@ -10,6 +10,7 @@ internal sealed class CompressionTally
     private readonly SortedDictionary<string, double>[] _errors;
     private readonly List<string>[] _modules;
     private readonly double[] _energies;
+    private readonly Dictionary<string, ReportModule> _reports = [];
     private double _errorSum;
     private double _weightedErrorSum;
     private double _lowerBoundSum;
@@ -25,8 +26,9 @@ internal sealed class CompressionTally
 
     /// <summary>Modules must come in ordinal order of their paths.</summary>
     /// <returns>The mean error of the module's non-zero products, or null without any.</returns>
-    internal double? Add(string path, FinishedModule module)
+    internal double? Add(BundleModule place, FinishedModule module)
     {
+        string path = place.Path;
         _storedNumbers += module.StoredNumbers;
         _lowerBoundSum += module.LowerBound;
         double errors = 0;
@@ -45,9 +47,13 @@ internal sealed class CompressionTally
             _weightedErrorSum += norm * norm * error;
         }
 
+        _reports.Add(path, new ReportModule(
+            path, place.DOut, place.DIn, products, Mean(errors) ?? 0, Mean(module.TailU), Mean(module.TailV), Mean(module.LowerBound)));
         _products += products;
         _errorSum += errors;
-        return products == 0 ? null : errors / products;
+        return Mean(errors);
+
+        double? Mean(double sum) => products == 0 || double.IsNaN(sum) ? null : sum / products;
     }
 
     internal double Norm(int adapter) => Math.Sqrt(_energies[adapter]);
@@ -81,6 +87,10 @@ internal sealed class CompressionTally
             BytesIn = collection.Adapters.Sum(a => a.WeightBytes),
             BytesOut = bytesOut,
             ParametersSaved = 1 - ((double)_storedNumbers / sourceNumbers),
+            BaseModel = manifest.BaseModel,
+            Dtype = manifest.Dtype,
+            LeftOut = [.. collection.Skipped],
+            Modules = [.. collection.Modules.Select(m => _reports[m.Path])],
         };
     }
 }

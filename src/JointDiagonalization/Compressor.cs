@@ -3,6 +3,7 @@ using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Methods;
 using Eigengate.JointDiagonalization.Peft;
+using Eigengate.JointDiagonalization.Reports;
 using Eigengate.JointDiagonalization.Revisions;
 using Eigengate.JointDiagonalization.Runs;
 using Eigengate.JointDiagonalization.Storage;
@@ -118,7 +119,7 @@ public sealed class Compressor
             finished = run.Save(index, _method.Fit(module.Path, factors, clusterOf, _cancellation));
         }
 
-        double? error = tally.Add(module.Path, finished);
+        double? error = tally.Add(module, finished);
         _progress?.Report(new CompressionProgress(CompressionStage.Fitting, index + 1, collection.Modules.Length, module.Path, error));
         return finished;
     }
@@ -132,12 +133,13 @@ public sealed class Compressor
         CompressionTally tally,
         out CompressionReport report)
     {
+        ErrorSurvey? survey = new Surveyor(collection, clusterOf, _options, _progress, _cancellation).Run();
         _progress?.Report(new CompressionProgress(CompressionStage.Writing, 0, 1, _options.Output));
         var writer = new BundleWriter(run.StartBundle(), [.. collection.Modules.Select(m => m.Path)], finished);
         BundleBasis[] bases = writer.WriteBases(clusterOf.Max() + 1, _cancellation);
         var (cores, fileOfAdapter) = writer.WriteCores([.. collection.Adapters.Select(a => a.Id)], _cancellation);
         BundleManifest manifest = Manifest(collection, clusterOf, tally, bases, cores, fileOfAdapter);
-        report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(collection.Started).TotalSeconds);
+        report = tally.Report(manifest, collection, writer.DataBytes, Stopwatch.GetElapsedTime(collection.Started).TotalSeconds) with { Survey = survey };
         writer.WriteDescription(manifest, report);
         BundleWriter.RequireFree(_options.Output, _options.Overwrite);
         run.Complete();

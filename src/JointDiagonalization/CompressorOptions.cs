@@ -71,6 +71,12 @@ public sealed record CompressorOptions
     /// <summary>Folder of the base model; when given, adapters must match its shapes.</summary>
     public string? BaseModelFolder { get; init; }
 
+    /// <summary>
+    /// Modules on which the report's figure shows other ranks and numbers of clusters; 0 leaves the figure out. Null: up to
+    /// four, as few as the size of the collection demands.
+    /// </summary>
+    public int? FigureModules { get; init; }
+
     internal DType EffectiveCoreDType => CoreDType ?? DType;
 
     internal int EffectiveIterations => Iterations ?? CompressionMethods.DefaultIterations(Method);
@@ -84,6 +90,7 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Iterations ?? 1, nameof(Iterations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
         ArgumentOutOfRangeException.ThrowIfNegative(Residual);
+        ArgumentOutOfRangeException.ThrowIfNegative(FigureModules ?? 0, nameof(FigureModules));
         ValidateMethod();
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))
             throw new ArgumentOutOfRangeException(nameof(DType), DType, "bases and private residuals are stored as F32, BF16 or F16");

@@ -22,6 +22,8 @@ internal static class InspectCommand
     {
         var command = new Command("inspect", """
             Describes a bundle (clusters, ranks, errors, sizes, how much of the bases is used) or a PEFT adapter (shapes, rank, scale, spectrum of every module).
+
+            Example:  eigengate inspect my-bundle
             """)
         {
             Folder, Json,

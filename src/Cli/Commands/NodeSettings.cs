@@ -14,10 +14,10 @@ internal sealed class NodeSettings
     public Option<string?> Adapters { get; } = new("--adapters") { Description = "Folder of PEFT adapters; those not in the bundle are served uncompressed", HelpName = "DIR" };
 
     public Option<string> Device { get; } = new Option<string>("--device") { Description = "Where the engine runs", DefaultValueFactory = _ => "cpu" }
-        .AcceptOnlyFromAmong("cpu", "cuda");
+        .OneOf("cpu", "cuda");
 
     public Option<string> Dtype { get; } = new Option<string>("--dtype") { Description = "Number type of weights, activations and KV cache", DefaultValueFactory = _ => "float32" }
-        .AcceptOnlyFromAmong("float32", "bfloat16");
+        .OneOf("float32", "bfloat16");
 
     public Option<string[]> ServedModelName { get; } = new("--served-model-name")
     {

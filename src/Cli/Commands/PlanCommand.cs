@@ -35,7 +35,7 @@ internal static partial class PlanCommand
     private static readonly Option<int> Layers = new("--layers") { Description = "Layers of --shape", HelpName = "N", DefaultValueFactory = _ => 1 };
 
     private static readonly Option<string> Method = new Option<string>("--method") { Description = "As in compress", DefaultValueFactory = _ => "full" }
-        .AcceptOnlyFromAmong("full", "diagonal");
+        .OneOf("full", "diagonal");
 
     private static readonly Option<(int U, int V)[]> Ranks = new("--rank")
     {
@@ -68,7 +68,7 @@ internal static partial class PlanCommand
     private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype")
     {
         Description = "Storage type of cores alone; int8 takes a byte per number and a float32 scale per row",
-    }.AcceptOnlyFromAmong("float32", "bfloat16", "float16", "int8");
+    }.OneOf("float32", "bfloat16", "float16", "int8");
 
     private static readonly Option<string> LoraDtype = DtypeOption("--lora-dtype", "Storage type of the adapters as they are");
     private static readonly Option<string?> Memory = new("--memory") { Description = "Says how many adapters fit, e.g. 16GB or 512MiB", HelpName = "SIZE" };
@@ -87,6 +87,8 @@ internal static partial class PlanCommand
             Says what compressed adapters will cost in memory, next to the same adapters as they are.
 
             Pure arithmetic on the model's real shapes; the error that a rank costs depends on the adapters and is measured by compress.
+
+            Example:  eigengate plan --adapters 500 --model my-base --rank 16 32 64 --clusters 1 8 --memory 8GB
             """)
         {
             Adapters, Model, Modules, Shapes, Layers, Method, Ranks, Clusters, Residuals, LoraRank, Dtype, CoreDtype, LoraDtype, Memory, Json,
@@ -172,7 +174,7 @@ internal static partial class PlanCommand
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static Option<string> DtypeOption(string name, string description) =>
-        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.OneOf("float32", "bfloat16", "float16");
 
     private static DType DtypeOf(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };
 

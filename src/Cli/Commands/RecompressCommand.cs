@@ -30,10 +30,10 @@ internal static class RecompressCommand
     private static readonly Option<int?> Residual = new("--residual") { Description = "Rank of the private residuals [default: as before]", HelpName = "T" };
 
     private static readonly Option<string?> Dtype = new Option<string?>("--dtype") { Description = "Storage type of bases, residuals and cores [default: as before]" }
-        .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        .OneOf("float32", "bfloat16", "float16");
 
     private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype") { Description = "Storage type of cores alone [default: as before, or as a --dtype that is given]" }
-        .AcceptOnlyFromAmong("float32", "bfloat16", "float16", "int8");
+        .OneOf("float32", "bfloat16", "float16", "int8");
 
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: as before]", HelpName = "N" };
     private static readonly Option<bool> ColdCheck = new("--cold-check") { Description = "Also compress from nothing, to compare: warm starts stay in old optima. Takes as long again, twice the space meanwhile" };

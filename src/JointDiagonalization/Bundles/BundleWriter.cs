@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
+using Eigengate.JointDiagonalization.Reports;
 using Eigengate.JointDiagonalization.Runs;
 using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
@@ -98,8 +100,10 @@ internal sealed class BundleWriter(string folder, IReadOnlyList<string> modules,
     internal void WriteDescription(BundleManifest manifest, CompressionReport? report)
     {
         DiskWriter.Save(manifest.ToJson(), Path.Combine(folder, BundleManifest.FileName));
-        if (report is not null)
-            DiskWriter.Save(JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json), Path.Combine(folder, CompressionReport.FileName));
+        if (report is null)
+            return;
+        DiskWriter.Save(JsonSerializer.SerializeToUtf8Bytes(report, BundleManifest.Json), Path.Combine(folder, CompressionReport.FileName));
+        DiskWriter.Save(Encoding.UTF8.GetBytes(HtmlReport.Render(report)), Path.Combine(folder, HtmlReport.FileName));
     }
 
     /// <summary>The first name of a file of cores that is not in use.</summary>

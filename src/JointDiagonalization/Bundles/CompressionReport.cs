@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Eigengate.JointDiagonalization.Reports;
 
 namespace Eigengate.JointDiagonalization.Bundles;
 
@@ -24,6 +25,11 @@ public sealed record CompressionReport
             throw new BundleFormatException(path, $"is not a compression report: {e.Message}", e);
         }
     }
+
+    /// <summary>The report beside a bundle.</summary>
+    /// <exception cref="BundleFormatException">The report is missing or not one.</exception>
+    public static CompressionReport Read(string bundleFolder) => TryRead(bundleFolder)
+        ?? throw new BundleFormatException(Path.Combine(bundleFolder, FileName), "the file is missing; compress writes it beside the manifest");
 
     public required string Method { get; init; }
 
@@ -63,7 +69,33 @@ public sealed record CompressionReport
 
     /// <summary>1 − (numbers in bases, cores and private residuals) / (numbers in all A and B), real shapes.</summary>
     public required double ParametersSaved { get; init; }
+
+    /// <summary>As in the manifest.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Storage type of the bundle, as in the manifest.</summary>
+    public string? Dtype { get; init; }
+
+    /// <summary>Adapters that could not be used.</summary>
+    public SkippedAdapter[] LeftOut { get; init; } = [];
+
+    /// <summary>In ordinal order of their paths; empty when adapters were added after the fit.</summary>
+    public ReportModule[] Modules { get; init; } = [];
+
+    /// <summary>Null when the run was asked to leave it out.</summary>
+    public ErrorSurvey? Survey { get; init; }
 }
+
+/// <summary>Errors of one module over all clusters; means over its non-zero products.</summary>
+/// <param name="Path">Module path in the base model.</param>
+/// <param name="DOut">Rows of the weight.</param>
+/// <param name="DIn">Columns of the weight.</param>
+/// <param name="Products">Non-zero products.</param>
+/// <param name="RelSqError">The error reached.</param>
+/// <param name="TailU">Energy beyond the first r_U directions of the output side; null when not certified.</param>
+/// <param name="TailV">The same for r_V and the input side.</param>
+/// <param name="LowerBound">No bases of these ranks reach less with this assignment; null when not certified.</param>
+public sealed record ReportModule(string Path, int DOut, int DIn, int Products, double RelSqError, double? TailU, double? TailV, double? LowerBound);
 
 /// <summary>Errors of one adapter, by module path.</summary>
 public sealed record ReportAdapter(string Id, int Cluster, double RelSqError, SortedDictionary<string, double> Modules);

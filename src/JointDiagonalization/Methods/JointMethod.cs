@@ -28,7 +28,7 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
                     continue;
                 module.Add(cluster, fit.Basis, form.DType);
                 // The bound holds for cores alone; nothing bounds what a private residual can reach.
-                module.LowerBound += form.Residual == 0 ? fit.LowerBound : double.NaN;
+                module.AddBounds(form.Residual == 0 ? fit.Bounds : (double.NaN, double.NaN, double.NaN));
                 foreach (int owner in factors.ZeroOwners.Where(o => clusterOf[o] == cluster))
                     module.Products.Add(ProductEncoder.Zero(owner, fit.Basis, form));
                 module.Products.AddRange(fit.Products);
@@ -55,16 +55,17 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
         CanonicalFactors members = part ?? factors;
         SharedBasis? published = Published(cluster, path, factors.F.device);
         using JointFit fit = Fit(members, published, cancellation);
+        var bounds = (fit.LowerBound, fit.TailU, fit.TailV);
         SharedBasis fitted = form.Rounded(fit.Basis);
         StoredProduct[] products = ProductEncoder.Encode(members, fitted, form, cancellation);
         if (published is not null && Better(published, members, products, cancellation) is { } kept)
         {
             fitted.Dispose();
-            return new ClusterFit(published, fit.LowerBound, kept);
+            return new ClusterFit(published, bounds, kept);
         }
 
         published?.Dispose();
-        return new ClusterFit(fitted, fit.LowerBound, products);
+        return new ClusterFit(fitted, bounds, products);
     }
 
     /// <summary>The basis that a recompression starts from, as it could be stored again.</summary>
@@ -103,5 +104,5 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
         }).Fit(members, start, cancellation);
     }
 
-    private sealed record ClusterFit(SharedBasis Basis, double LowerBound, StoredProduct[] Products);
+    private sealed record ClusterFit(SharedBasis Basis, (double Lower, double TailU, double TailV) Bounds, StoredProduct[] Products);
 }

@@ -11,7 +11,7 @@ internal sealed class TiesMethod(CompressorOptions options, StorageForm form) : 
 {
     public FittedModule Fit(string path, CanonicalFactors factors, IReadOnlyList<int> clusterOf, CancellationToken cancellation)
     {
-        var module = new FittedModule { LowerBound = double.NaN };
+        var module = new FittedModule { LowerBound = double.NaN, TailU = double.NaN, TailV = double.NaN };
         if (factors.Count == 0)
             return module;
         using var scope = NewDisposeScope();

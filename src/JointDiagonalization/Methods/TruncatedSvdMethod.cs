@@ -11,6 +11,7 @@ internal sealed class TruncatedSvdMethod(StorageForm form) : IModuleMethod
         module.Products.AddRange(ProductEncoder.Encode(factors, null, form, cancellation));
         // No rank-t approximation is better (Eckart–Young).
         module.LowerBound = module.Products.Sum(p => p.RelSqError);
+        (module.TailU, module.TailV) = (double.NaN, double.NaN);
         return module;
     }
 }

@@ -103,6 +103,9 @@ public static class BundleExtension
             BytesIn = old.BytesIn + added.Sum(a => a.SourceBytes),
             BytesOut = bytesOut,
             ParametersSaved = Saved(old, bundle, added),
+            LeftOut = [],
+            Modules = [],
+            Survey = null,
         };
     }
 

@@ -93,7 +93,7 @@ public static class Recompressor
         string scratch = $"{Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Output))}.{Guid.NewGuid():N}.cold";
         try
         {
-            return Compressor.Compress(options with { Output = scratch }, collection, null, progress, cancellation).Report.MeanRelSqError;
+            return Compressor.Compress(options with { Output = scratch, FigureModules = 0 }, collection, null, progress, cancellation).Report.MeanRelSqError;
         }
         finally
         {

@@ -11,7 +11,7 @@ namespace Eigengate.JointDiagonalization.Runs;
 /// </summary>
 internal sealed class FinishedModule : IDisposable
 {
-    private const string Adapters = "adapters", Norms = "norms", Errors = "errors", LowerBoundName = "lower_bound", Clusters = "clusters";
+    private const string Adapters = "adapters", Norms = "norms", Errors = "errors", BoundsName = "bounds", Clusters = "clusters";
 
     private static readonly string[] Suffixes = ["", StoredPair.SuffixP, StoredPair.SuffixQ];
 
@@ -23,7 +23,10 @@ internal sealed class FinishedModule : IDisposable
         AdapterNumbers = Read<int>(Adapters, DType.I32);
         ProductNorms = Read<double>(Norms, DType.F64);
         ProductErrors = Read<double>(Errors, DType.F64);
-        LowerBound = Read<double>(LowerBoundName, DType.F64)[0];
+        double[] bounds = Read<double>(BoundsName, DType.F64);
+        if (bounds.Length != 3)
+            throw new SafetensorsException(file.Source, $"tensor '{BoundsName}' has {bounds.Length} numbers; 3 were expected");
+        (LowerBound, TailU, TailV) = (bounds[0], bounds[1], bounds[2]);
         BasisClusters = Read<int>(Clusters, DType.I32);
     }
 
@@ -35,6 +38,10 @@ internal sealed class FinishedModule : IDisposable
     internal double[] ProductErrors { get; }
 
     internal double LowerBound { get; }
+
+    internal double TailU { get; }
+
+    internal double TailV { get; }
 
     /// <summary>Clusters with a basis here.</summary>
     internal int[] BasisClusters { get; }
@@ -48,7 +55,7 @@ internal sealed class FinishedModule : IDisposable
         AddArray<int>(writer, Adapters, DType.I32, [.. module.Products.Select(p => p.Adapter)]);
         AddArray<double>(writer, Norms, DType.F64, [.. module.Products.Select(p => p.Norm)]);
         AddArray<double>(writer, Errors, DType.F64, [.. module.Products.Select(p => p.RelSqError)]);
-        AddArray<double>(writer, LowerBoundName, DType.F64, [module.LowerBound]);
+        AddArray<double>(writer, BoundsName, DType.F64, [module.LowerBound, module.TailU, module.TailV]);
         AddArray<int>(writer, Clusters, DType.I32, [.. module.Bases.Select(b => b.Cluster)]);
         foreach (FittedBasis basis in module.Bases)
         {

@@ -9,8 +9,8 @@ internal static class RunIdentity
 {
     internal static string Of(CompressorOptions options, AdapterCollection collection, WarmStart? warm)
     {
-        // Where the bundle goes and how adapters were checked do not change what is in it.
-        CompressorOptions settings = options with { Output = "-", Overwrite = false, Strict = false, BaseModelFolder = null };
+        // Where the bundle goes, how adapters were checked and what the report shows do not change what is in it.
+        CompressorOptions settings = options with { Output = "-", Overwrite = false, Strict = false, BaseModelFolder = null, FigureModules = null };
         byte[] text = JsonSerializer.SerializeToUtf8Bytes(new
         {
             Build = typeof(RunIdentity).Assembly.ManifestModule.ModuleVersionId,

@@ -12,6 +12,19 @@ internal sealed class FittedModule
     /// <summary>No fit of this form and these clusters has a smaller summed error; NaN when that is not known.</summary>
     internal double LowerBound { get; set; }
 
+    /// <summary>Energy of the unit products beyond the first r_U directions of their output side, summed over clusters; NaN when not known.</summary>
+    internal double TailU { get; set; }
+
+    /// <summary>The same beyond r_V of the input side.</summary>
+    internal double TailV { get; set; }
+
+    internal void AddBounds((double LowerBound, double TailU, double TailV) cluster)
+    {
+        LowerBound += cluster.LowerBound;
+        TailU += cluster.TailU;
+        TailV += cluster.TailV;
+    }
+
     /// <param name="cluster">Its cluster.</param>
     /// <param name="basis">Already rounded to the type.</param>
     /// <param name="dtype">How it is stored.</param>

@@ -37,7 +37,7 @@ public sealed class ResumeTests : IDisposable
         Assert.Equal(whole.Manifest.Generation, resumed.Manifest.Generation);
         Assert.Equal(whole.Report.CertifiedGap, resumed.Report.CertifiedGap);
         Assert.Equal((whole.Report.MeanRelSqError, whole.Report.ParametersSaved), (resumed.Report.MeanRelSqError, resumed.Report.ParametersSaved));
-        foreach (string file in Directory.EnumerateFiles(_folder["whole"]).Where(f => Path.GetFileName(f) != CompressionReport.FileName))
+        foreach (string file in Directory.EnumerateFiles(_folder["whole"]).Where(f => !Path.GetFileName(f).StartsWith("report.", StringComparison.Ordinal)))
             Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(_folder["out", Path.GetFileName(file)]));
         Assert.False(Directory.Exists(Unfinished));
     }
