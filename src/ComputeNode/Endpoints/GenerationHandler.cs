@@ -54,23 +54,23 @@ internal sealed class GenerationHandler(
                 await answer.StreamAsync(group, context, logger, cancel);
             else
                 await answer.RespondAsync(group, context.Response, cancel);
-            Log(answer.Outcome);
+            End(answer.Outcome);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            Log("cancelled by the client");
+            End("cancelled by the client");
             throw;
-        }
-        finally
-        {
-            metrics.Ended(plan, answer);
         }
 
         // What was refused or failed is logged where it becomes an error response.
-        void Log(string outcome) => logger.LogInformation(
-            "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
-            context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
-            firstEvent?.TotalMilliseconds, Stopwatch.GetElapsedTime(arrived).TotalMilliseconds);
+        void End(string outcome)
+        {
+            metrics.Ended(plan, answer);
+            logger.LogInformation(
+                "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
+                context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
+                firstEvent?.TotalMilliseconds, Stopwatch.GetElapsedTime(arrived).TotalMilliseconds);
+        }
     }
 
     private async Task<AdapterLeases> AcquireAsync(PinnedAdapter adapter, int count, CancellationToken cancel)

@@ -27,7 +27,7 @@ internal sealed class RequestMetrics(ServedModel model)
         return wait;
     }
 
-    /// <summary>A request is over, however it ended.</summary>
+    /// <summary>A request was answered, or its client left.</summary>
     public void Ended(GenerationPlan plan, GenerationAnswer answer)
     {
         foreach (int[] choices in answer.TokensByChoice.Chunk(plan.Fields.N))
