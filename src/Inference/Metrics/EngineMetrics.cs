@@ -125,5 +125,5 @@ public sealed class EngineMetrics(int maxModelLength)
             TimePerOutputToken.Observe(decode / (sequence.Generated - 1));
     }
 
-    private static double Seconds(long from, long to) => Stopwatch.GetElapsedTime(from, to).TotalSeconds;
+    private static double Seconds(long from, long to) => (double)(to - from) / Stopwatch.Frequency;
 }
