@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Metrics;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Sampling;
 using Eigengate.Inference.Scheduling;
@@ -36,6 +37,7 @@ public sealed class Engine : IDisposable
         _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
         _input = new StepInput(Options.MaxBatchedTokens);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
+        Metrics = new EngineMetrics(MaxModelLength);
     }
 
     public EngineOptions Options { get; }
@@ -46,6 +48,9 @@ public sealed class Engine : IDisposable
 
     /// <summary>Most tokens of prompt and output together.</summary>
     public int MaxModelLength { get; }
+
+    /// <summary>Times and ends of the sequences since load.</summary>
+    public EngineMetrics Metrics { get; private set; }
 
     /// <summary>Readable from any thread; exact between steps.</summary>
     public EngineStats Stats => new(
@@ -159,6 +164,7 @@ public sealed class Engine : IDisposable
             throw;
         }
 
+        Metrics.Accepted(sequence);
         _inbox.Enqueue(sequence);
         return sequence;
     }
@@ -204,6 +210,7 @@ public sealed class Engine : IDisposable
         }
 
         _steps = _promptTokens = _generatedTokens = 0;
+        Metrics = new EngineMetrics(MaxModelLength);
     }
 
     private void RefuseInvalid(GenerationRequest request)
@@ -260,6 +267,7 @@ public sealed class Engine : IDisposable
         }
 
         _parts.Model.Forward(_input, _parts.Cache, _parts.Slots.BeginStep());
+        Metrics.Stepped(_input.Rows);
         foreach (ScheduledSequence scheduled in _batch)
             Scheduler.Commit(scheduled);
     }
@@ -308,6 +316,7 @@ public sealed class Engine : IDisposable
         OutputStep output = sequence.Output.Append(token.TokenId);
         sequence.Append(token.TokenId);
         Volatile.Write(ref _generatedTokens, _generatedTokens + 1);
+        Metrics.Generated(sequence);
         sequence.Events.TryWrite(new TokenGenerated(token.TokenId, output.Text, token.Logprobs));
         if (output.Finish is { } reason)
             Finish(sequence, new GenerationFinished(sequence.Output.Flush(), reason, output.StopTokenId, output.StopString));
@@ -332,7 +341,7 @@ public sealed class Engine : IDisposable
 
     private void Finish(Sequence sequence, GenerationFinished finished)
     {
-        if (!End(sequence))
+        if (!End(sequence, finished.Reason))
             return;
         sequence.Events.TryWrite(finished);
         sequence.Events.TryComplete();
@@ -340,15 +349,17 @@ public sealed class Engine : IDisposable
 
     private void Fail(Sequence sequence, Exception reason)
     {
-        if (End(sequence))
+        if (End(sequence, reason: null))
             sequence.Events.TryComplete(new GenerationFailedException(sequence.Request.Id, reason));
     }
 
     /// <summary>Frees blocks and slot; false when it had ended before.</summary>
-    private bool End(Sequence sequence)
+    /// <param name="reason">Null for a failure.</param>
+    private bool End(Sequence sequence, FinishReason? reason)
     {
         if (!_scheduler.Finish(sequence))
             return false;
+        Metrics.Ended(sequence, reason);
         if (!sequence.Started)
             Interlocked.Decrement(ref _queued);
         sequence.Request.Adapter?.ReleaseTransferred();
@@ -360,6 +371,7 @@ public sealed class Engine : IDisposable
         if (sequence.Started)
             return;
         sequence.Started = true;
+        Metrics.Started(sequence);
         Interlocked.Decrement(ref _queued);
         Volatile.Write(ref _promptTokens, _promptTokens + sequence.PromptLength);
     }

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Metrics;
 using Eigengate.Inference.Sampling;
 
 namespace Eigengate.Inference.Scheduling;
@@ -16,6 +17,9 @@ internal enum SequenceStatus
 /// <summary>One prompt being continued, from admission to its end. Touched by the engine thread only, except <see cref="Events"/>.</summary>
 internal sealed class Sequence
 {
+    /// <summary>Kept by <see cref="EngineMetrics"/>.</summary>
+    public SequenceTimes Times;
+
     private readonly List<int> _tokens;
 
     public Sequence(GenerationRequest request, KvBlockPool pool, ChannelWriter<GenerationEvent> events, TokenSampler sampler, OutputText output)
