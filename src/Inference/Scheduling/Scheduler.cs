@@ -21,6 +21,15 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
 
     public long Preemptions { get; private set; }
 
+    /// <summary>Tokens of sequences that began to run while prefixes are kept.</summary>
+    public long PrefixQueries { get; private set; }
+
+    /// <summary>How many of these were in the cache.</summary>
+    public long PrefixHits { get; private set; }
+
+    /// <summary>Starts all counts again from zero.</summary>
+    public void ResetCounts() => Preemptions = PrefixQueries = PrefixHits = 0;
+
     public void Add(Sequence sequence)
     {
         sequence.Status = SequenceStatus.Waiting;
@@ -38,7 +47,12 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     }
 
     /// <summary>Records that the scheduled tokens are in the cache.</summary>
-    public static void Commit(ScheduledSequence scheduled) => scheduled.Sequence.Computed += scheduled.Tokens;
+    public static void Commit(ScheduledSequence scheduled)
+    {
+        Sequence sequence = scheduled.Sequence;
+        sequence.Computed += scheduled.Tokens;
+        sequence.Blocks.KeepPrefix(sequence.TokenSpan, sequence.Computed);
+    }
 
     /// <summary>Ends a sequence wherever it stands and frees its blocks; false when it had ended before.</summary>
     public bool Finish(Sequence sequence)
@@ -103,16 +117,33 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         {
             // Room for every known token, not just this chunk: a prompt that starts should also finish.
             Sequence sequence = first.Value;
-            if (pool.BlocksFor(sequence.Tokens.Count) > pool.Free)
+            int cached = sequence.Blocks.SharePrefix(sequence.TokenSpan, sequence.Skippable);
+            if (pool.BlocksFor(sequence.Tokens.Count) - sequence.Blocks.Count > pool.Free)
+            {
+                sequence.Blocks.Release();
                 return;
+            }
+
+            sequence.Computed = cached;
+            CountPrefix(sequence);
             int tokens = Math.Min(sequence.Remaining, budget);
-            sequence.Blocks.TryReserve(tokens);
+            sequence.Blocks.TryReserve(cached + tokens);
             _waiting.RemoveFirst();
             _running.Add(sequence);
             sequence.Status = SequenceStatus.Running;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
             budget -= tokens;
         }
+    }
+
+    /// <summary>Once a sequence: what it finds again after preemption is its own.</summary>
+    private void CountPrefix(Sequence sequence)
+    {
+        if (sequence.Started || !pool.KeepsPrefixes)
+            return;
+        sequence.CachedPromptTokens = sequence.Computed;
+        PrefixQueries += sequence.Tokens.Count;
+        PrefixHits += sequence.Computed;
     }
 
     private void Preempt(Sequence sequence)

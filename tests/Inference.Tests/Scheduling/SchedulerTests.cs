@@ -58,6 +58,38 @@ public sealed class SchedulerTests : IDisposable
     }
 
     [Fact]
+    public void Preempted_sequence_computes_only_what_left_the_cache()
+    {
+        var pool = new KvBlockPool(5, 16, new PrefixIndex(5, 16));
+        var scheduler = new Scheduler(pool, 8, 100);
+        Sequence first = Add(scheduler, pool, prompt: 32, token: 2), second = Add(scheduler, pool, prompt: 32, token: 3);
+        Assert.Equal([32, 32], Step(scheduler));
+        Assert.Equal([1], Step(scheduler));
+        Assert.Equal((SequenceStatus.Waiting, 0), (second.Status, second.Blocks.Count));
+
+        scheduler.Finish(first);
+        Assert.Equal([1], Step(scheduler));
+        Assert.Equal((33, 0, 64, 0), (second.Computed, second.CachedPromptTokens, scheduler.PrefixQueries, scheduler.PrefixHits));
+    }
+
+    [Fact]
+    public void Prompt_chunks_and_a_full_pool_respect_shared_blocks()
+    {
+        var pool = new KvBlockPool(6, 16, new PrefixIndex(6, 16));
+        var scheduler = new Scheduler(pool, 8, 20);
+        Sequence first = Add(scheduler, pool, prompt: 65);
+        Assert.Equal([20], Step(scheduler));
+        Assert.Equal([20], Step(scheduler));
+
+        // Five blocks are promised to the first; two of the second's are the same, so one free block is all it needs besides.
+        Sequence second = Add(scheduler, pool, prompt: 40);
+        Assert.Equal([20], Step(scheduler));
+        Assert.Equal([5, 8], Step(scheduler));
+        Assert.Equal(32, second.CachedPromptTokens);
+        Assert.Equal(first.Blocks.Blocks[..2].ToArray(), second.Blocks.Blocks[..2].ToArray());
+    }
+
+    [Fact]
     public void Random_schedules_with_aborts_keep_every_invariant_and_finish_everything()
     {
         Gen.Select(Gen.Int[4, 30], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Select(Gen.Int[0, 9], Gen.Int[1, 60], Gen.Int[1, 30]).Array[1, 40])
@@ -132,9 +164,9 @@ public sealed class SchedulerTests : IDisposable
         return (new Scheduler(pool, maxRunning, budget), pool);
     }
 
-    private Sequence Add(Scheduler scheduler, KvBlockPool pool, int prompt)
+    private Sequence Add(Scheduler scheduler, KvBlockPool pool, int prompt, int token = 2)
     {
-        int[] ids = [.. Enumerable.Repeat(2, prompt)];
+        int[] ids = [.. Enumerable.Repeat(token, prompt)];
         SamplingParams sampling = TestEngine.Greedy(1000);
         var sequence = new Sequence(
             new GenerationRequest("request", ids, sampling),
