@@ -3,13 +3,13 @@ using Eigengate.Inference.KvCache;
 namespace Eigengate.Inference.Scheduling;
 
 /// <summary>
-/// Owns the queues and decides what runs next, first come first served. Running sequences go first, one token each
-/// while decoding; what is left of the token budget goes to prompts, in chunks. When blocks run out the youngest
-/// running sequence is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
+/// Owns the queues and decides what runs next. Running sequences go first, one token each while decoding; what is left of
+/// the token budget goes to prompts, in chunks, in the order of <see cref="WaitingQueue"/>. When blocks run out the youngest
+/// running sequence of the worst priority is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
 /// </summary>
 internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudget)
 {
-    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly WaitingQueue _waiting = new();
     private readonly List<Sequence> _running = [];
     private readonly List<ScheduledSequence> _scheduled = [];
 
@@ -33,7 +33,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     public void Add(Sequence sequence)
     {
         sequence.Status = SequenceStatus.Waiting;
-        _waiting.AddLast(sequence);
+        _waiting.Add(sequence);
     }
 
     /// <summary>Chooses the next step's tokens and reserves their KV blocks. Empty only when there is nothing to do. Valid until the next call.</summary>
@@ -70,6 +70,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         }
 
         sequence.Status = SequenceStatus.Finished;
+        WaitingQueue.Settle(sequence);
         sequence.Blocks.Release();
         return true;
     }
@@ -97,8 +98,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
             int tokens = Math.Min(sequence.Remaining, budget);
             while (sequence.Status == SequenceStatus.Running && !sequence.Blocks.TryReserve(sequence.Computed + tokens))
             {
-                // The youngest has lost the least; it may be this very sequence.
-                Preempt(_running[^1]);
+                Preempt(Victim(first: i));
                 preempted = true;
             }
 
@@ -113,10 +113,9 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
 
     private void AdmitWaiting(int budget)
     {
-        while (budget > 0 && _running.Count < maxRunning && _waiting.First is { } first)
+        while (budget > 0 && _running.Count < maxRunning && _waiting.Peek() is { } sequence)
         {
             // Room for every known token, not just this chunk: a prompt that starts should also finish.
-            Sequence sequence = first.Value;
             int cached = sequence.Blocks.SharePrefix(sequence.TokenSpan, sequence.Skippable);
             if (pool.BlocksFor(sequence.Tokens.Count) - sequence.Blocks.Count > pool.Free)
             {
@@ -128,7 +127,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
             CountPrefix(sequence);
             int tokens = Math.Min(sequence.Remaining, budget);
             sequence.Blocks.TryReserve(cached + tokens);
-            _waiting.RemoveFirst();
+            _waiting.Admit(sequence);
             _running.Add(sequence);
             sequence.Status = SequenceStatus.Running;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
@@ -146,13 +145,26 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         PrefixHits += sequence.Computed;
     }
 
+    /// <summary>Of the worst priority the youngest, which has lost the least, among those that have no tokens in this step yet.</summary>
+    private Sequence Victim(int first)
+    {
+        Sequence victim = _running[^1];
+        for (int i = _running.Count - 2; i >= first; i--)
+        {
+            if (_running[i].Request.Priority > victim.Request.Priority)
+                victim = _running[i];
+        }
+
+        return victim;
+    }
+
     private void Preempt(Sequence sequence)
     {
         _running.Remove(sequence);
         sequence.Blocks.Release();
         sequence.Computed = 0;
         sequence.Status = SequenceStatus.Waiting;
-        _waiting.AddFirst(sequence);
+        _waiting.PutBack(sequence);
         Preemptions++;
     }
 }

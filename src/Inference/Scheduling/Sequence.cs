@@ -73,6 +73,9 @@ internal sealed class Sequence
     /// <summary>The adapter's row in the slab, or −1 for the base model.</summary>
     public int AdapterSlot => Request.Adapter?.Slot.Index ?? -1;
 
+    /// <summary>What it is charged to, from when it was queued to its end.</summary>
+    public FairShare? Share { get; set; }
+
     /// <summary>Was scheduled at least once, so it no longer counts as queued.</summary>
     public bool Started { get; set; }
 

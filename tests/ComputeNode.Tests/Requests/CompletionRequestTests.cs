@@ -64,7 +64,7 @@ public sealed class CompletionRequestTests
         { "\"suffix\": \"\"", "B", "suffix", "does not offer" },
         { "\"use_beam_search\": true", "B", "use_beam_search", "does not offer" },
         { "\"prompt_embeds\": \"AAAA\"", "B", "prompt_embeds", "does not offer" },
-        { "\"priority\": 5", "B", "priority", "other than 0" },
+        { "\"priority\": 2147483648", "B", "priority", "32 bits" },
         { "\"structured_outputs\": {\"regex\": \"a+\"}", "B", "structured_outputs", "does not offer" },
         { "\"structured_outputs\": {}", "B", "structured_outputs", "exactly one constraint, got none" },
         { "\"structured_outputs\": {\"json_object\": true, \"choice\": [\"a\"]}", "B", "structured_outputs", "choice, json_object" },
