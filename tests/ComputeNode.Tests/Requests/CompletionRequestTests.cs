@@ -169,9 +169,9 @@ public sealed class CompletionRequestTests
     public void LenientForms_AreUnderstood()
     {
         GenerationFields request = Read("""
-            {"prompt": "a", "max_tokens": 5.0, "seed": -1, "top_k": -1, "stop": "x", "logit_bias": {"7": 500, "8": -500.5}, "logprobs": 0, "n": 2.0}
+            {"prompt": "a", "max_tokens": 5.0, "seed": -1, "top_k": -1, "stop": "x", "logit_bias": {"7": 500, "8": -500.5}, "logprobs": 0, "n": 2.0, "priority": -7.0}
             """).Fields;
-        Assert.Equal((5L, 2, 0), (request.MaxTokens, request.N, request.Logprobs));
+        Assert.Equal((5L, 2, 0, -7), (request.MaxTokens, request.N, request.Logprobs, request.Priority));
         Assert.Null(request.Sampling.Seed);
         Assert.Equal(["x"], request.Sampling.Stop);
         Assert.Equal((100f, -100f), (request.Sampling.LogitBias[7], request.Sampling.LogitBias[8]));
