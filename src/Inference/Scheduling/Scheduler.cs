@@ -92,7 +92,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     private int ContinueRunning(int budget, out bool preempted)
     {
         preempted = false;
-        for (int i = 0; i < _running.Count && budget > 0; i++)
+        for (int i = 0; i < _running.Count && budget > 0;)
         {
             Sequence sequence = _running[i];
             int tokens = Math.Min(sequence.Remaining, budget);
@@ -102,10 +102,12 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
                 preempted = true;
             }
 
+            // It may itself have had to go; then the next one stands here.
             if (sequence.Status != SequenceStatus.Running)
-                break;
+                continue;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
             budget -= tokens;
+            i++;
         }
 
         return budget;
@@ -138,7 +140,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     /// <summary>Once a sequence: what it finds again after preemption is its own.</summary>
     private void CountPrefix(Sequence sequence)
     {
-        if (sequence.Started || !pool.KeepsPrefixes)
+        if (sequence.CachedPromptTokens is not null || !pool.KeepsPrefixes)
             return;
         sequence.CachedPromptTokens = sequence.Computed;
         PrefixQueries += sequence.Tokens.Count;

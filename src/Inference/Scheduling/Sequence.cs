@@ -62,8 +62,8 @@ internal sealed class Sequence
     /// <summary>Leading tokens whose logits nobody needs: not those of the last, nor of a prompt token whose successor is still to be scored.</summary>
     public int Skippable => Scorer is { Done: false } scorer ? scorer.Scored : _tokens.Count - 1;
 
-    /// <summary>Prompt tokens that were in the cache when it first began to run.</summary>
-    public int CachedPromptTokens { get; set; }
+    /// <summary>Prompt tokens that were in the cache when it first began to run; null before, and without a prefix cache.</summary>
+    public int? CachedPromptTokens { get; set; }
 
     public ResidentCluster? Cluster => Request.Adapter?.Slot.Cluster;
 

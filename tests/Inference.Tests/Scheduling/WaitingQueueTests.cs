@@ -108,7 +108,7 @@ public sealed class WaitingQueueTests : IDisposable
         _queue.Admit(first);
         long tokens = first.Share!.Tokens;
         _queue.PutBack(first);
-        Assert.Equal([first, second], _queue);
+        Assert.Equal([first, second], _queue.ToArray());
         Assert.Same(first, AdmitNext());
         Assert.Equal(tokens, first.Share.Tokens);
     }
