@@ -33,7 +33,7 @@ public sealed class Engine : IDisposable
     {
         _parts = parts;
         Options = parts.Options;
-        _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize);
+        _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize, Options.PrefixCache ? new PrefixIndex(parts.KvBlocks, Options.BlockSize) : null);
         _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
         _input = new StepInput(Options.MaxBatchedTokens);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
@@ -55,7 +55,8 @@ public sealed class Engine : IDisposable
     /// <summary>Readable from any thread; exact between steps.</summary>
     public EngineStats Stats => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, _parts.Slots.Used, _parts.Slots.Count,
-        Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions);
+        Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions,
+        _scheduler.PrefixQueries, _scheduler.PrefixHits);
 
     /// <summary>Loads a Hugging Face model directory and warms the kernels up.</summary>
     /// <exception cref="InvalidModelException">The model cannot be served; the message says why.</exception>
@@ -211,6 +212,7 @@ public sealed class Engine : IDisposable
 
         _steps = _promptTokens = _generatedTokens = 0;
         Metrics = new EngineMetrics(MaxModelLength);
+        _scheduler.ResetCounts();
     }
 
     private void RefuseInvalid(GenerationRequest request)

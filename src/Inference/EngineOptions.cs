@@ -27,6 +27,9 @@ public sealed record EngineOptions
     /// <summary>Token positions in a KV block.</summary>
     public int BlockSize { get; init; } = 16;
 
+    /// <summary>Keep the full blocks of ended sequences, until the room is needed, for prompts that begin the same with the same adapter.</summary>
+    public bool PrefixCache { get; init; } = true;
+
     /// <summary>Sequences that run at once.</summary>
     public int MaxSequences { get; init; } = 256;
 

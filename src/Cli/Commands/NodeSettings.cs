@@ -36,8 +36,10 @@ internal sealed class NodeSettings
 
     public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; by default one for a small model, else all cores", HelpName = "N" };
 
+    public Option<bool> NoPrefixCache { get; } = new("--no-prefix-cache") { Description = "Compute every prompt from its first token, also where an earlier one of the same adapter began the same" };
+
     public IEnumerable<Option> All =>
-        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads];
+        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads, NoPrefixCache];
 
     public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
     {
@@ -56,6 +58,7 @@ internal sealed class NodeSettings
             AdapterSlots = options.GetValue(AdapterSlots),
             MaxSequences = options.GetValue(MaxSequences),
             Threads = options.GetValue(Threads),
+            PrefixCache = !options.GetValue(NoPrefixCache),
         },
     };
 }

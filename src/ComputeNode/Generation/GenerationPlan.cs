@@ -36,7 +36,7 @@ internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<Enco
     public IReadOnlyList<GenerationRequest> ToSequences(string requestId, long arrived, IReadOnlyList<ResidentAdapter>? leases) =>
     [
         .. Enumerable.Range(0, Sequences).Select(index =>
-            new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index]) { Arrived = arrived }),
+            new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index], Fields.Priority) { Arrived = arrived }),
     ];
 
     private SamplingParams SamplingOf(int index) =>

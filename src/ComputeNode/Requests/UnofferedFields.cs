@@ -24,8 +24,6 @@ internal static class UnofferedFields
 
         if (body.Flag("use_beam_search") == true)
             throw NotOffered("use_beam_search", "use_beam_search: true");
-        if (body.Integer("priority") is { } priority and not 0)
-            throw NotOffered("priority", $"a priority other than 0 (got {priority})");
     }
 
     public static ApiException NotOffered(string field, string what) => new(ApiError.BadRequest($"This server does not offer {what}.", field));
