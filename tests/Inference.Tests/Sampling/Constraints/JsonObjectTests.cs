@@ -111,6 +111,7 @@ public class JsonObjectTests
         for (var seed = 0; seed < 40; seed++)
         {
             var text = RandomWalk.Text(masks, tokenizer, seed);
+            Assert.NotNull(text);
             Assert.True(IsObject(text), text);
         }
     }
