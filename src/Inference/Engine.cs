@@ -147,7 +147,7 @@ public sealed class Engine : IDisposable
             request,
             _pool,
             events,
-            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds),
+            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
             new OutputText(Tokenizer, request.Sampling));
         if (Interlocked.Increment(ref _queued) > Options.MaxWaiting)
         {

@@ -195,39 +195,6 @@ public sealed class CompletionTests(TinyNode tiny) : IClassFixture<TinyNode>
         Assert.IsType<JsonObject>(JsonNode.Parse(TextOf(answer)));
     }
 
-    [Theory]
-    [InlineData("""{"structured_outputs": {"choice": ["left", "right é"]}}""", "^(left|right é)$")]
-    [InlineData("""{"structured_outputs": {"regex": "[a-c]{3}-\\d{2}"}}""", "^[a-c]{3}-[0-9]{2}$")]
-    [InlineData("""{"structured_outputs": {"json": {"type": "integer", "minimum": 10, "maximum": 99}, "disable_any_whitespace": true}}""", "^[1-9][0-9]$")]
-    [InlineData("""{"response_format": {"type": "json_schema", "json_schema": {"name": "b", "schema": {"enum": ["x", null]}}}, "structured_outputs": {"regex": "a"}}""", "^[ \\t\\n\\r]*(\"x\"|null)$")]
-    [InlineData("""{"guided_regex": "[xy]{4}", "logprobs": 2, "n": 3, "stop": ["never"]}""", "^[xy]{4}$")]
-    public async Task AConstraint_IsWhatComesOut(string fields, string expected)
-    {
-        JsonObject body = JsonNode.Parse(fields)!.AsObject();
-        body["prompt"] = "x";
-        body["max_tokens"] = 200;
-        body["seed"] = 1;
-        JsonNode answer = await _node.CompleteAsync(body);
-        Assert.All(answer["choices"]!.AsArray(), choice =>
-        {
-            Assert.Equal("stop", (string)choice!["finish_reason"]!);
-            Assert.Matches(expected, (string)choice["text"]!);
-        });
-    }
-
-    [Theory]
-    [InlineData("""{"structured_outputs": {"regex": "(?=a)b"}}""", "structured_outputs", "lookahead")]
-    [InlineData("""{"response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"a": {"multipleOf": 2}}}}}}""", "response_format", "'multipleOf' at #/properties/a")]
-    [InlineData("""{"guided_json": "{"}""", "guided_json", "not valid JSON")]
-    public async Task AConstraintThatCannotBeEnforced_IsRefused(string fields, string param, string fragment)
-    {
-        JsonObject body = JsonNode.Parse(fields)!.AsObject();
-        body["prompt"] = "x";
-        var (status, error) = await _node.RefusedAsync(body);
-        Assert.Equal((400, "BadRequestError", param), (status, (string)error["type"]!, (string)error["param"]!));
-        Assert.Contains(fragment, (string)error["message"]!, StringComparison.Ordinal);
-    }
-
     [Fact]
     public async Task RequestId_BecomesTheResponseId()
     {
