@@ -17,14 +17,14 @@ public sealed class ReportPageTests(SmallBundle small)
         await using Chromium browser = await OpenAsync();
         CompressionReport report = CompressionReport.Read(small.Bundle);
         foreach (var (field, expected) in new Dictionary<string, double>
-                 {
-                     ["parameters_saved"] = report.ParametersSaved,
-                     ["bytes_out"] = report.BytesOut,
-                     ["mean_rel_sq_error"] = report.MeanRelSqError,
-                     ["norm_weighted_rel_sq_error"] = report.NormWeightedRelSqError,
-                     ["certified_gap"] = report.CertifiedGap!.Value,
-                     ["seconds"] = report.Seconds,
-                 })
+        {
+            ["parameters_saved"] = report.ParametersSaved,
+            ["bytes_out"] = report.BytesOut,
+            ["mean_rel_sq_error"] = report.MeanRelSqError,
+            ["norm_weighted_rel_sq_error"] = report.NormWeightedRelSqError,
+            ["certified_gap"] = report.CertifiedGap!.Value,
+            ["seconds"] = report.Seconds,
+        })
         {
             Assert.Equal(expected, double.Parse(await browser.EvaluateAsync<string>($"document.getElementById('{field}').value", Cancel), CultureInfo.InvariantCulture));
         }

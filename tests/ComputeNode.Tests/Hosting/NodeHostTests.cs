@@ -256,8 +256,14 @@ public sealed class NodeHostTests(SharedIndex index)
             string version = (await adapters.GetAsync("a1", Cancel))!.Version;
             JsonNode answer = await node.CompleteAsync(new
             {
-                model = "a1", prompt = "sesame", n = 2, seed = 1, max_tokens = 3, request_id = "r-3",
-                allowed_token_ids = new[] { (int)'x' }, stop = new[] { "xx" },
+                model = "a1",
+                prompt = "sesame",
+                n = 2,
+                seed = 1,
+                max_tokens = 3,
+                request_id = "r-3",
+                allowed_token_ids = new[] { (int)'x' },
+                stop = new[] { "xx" },
             });
             Assert.Equal("stop", (string)answer["choices"]![0]!["finish_reason"]!);
             string expected = $"^Request r-3: a1, version {version}, 6 prompt and 4 completion tokens in 2 choices, 2 stop, first event after [0-9]+ ms, total [0-9]+ ms$";
