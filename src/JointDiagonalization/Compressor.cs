@@ -139,16 +139,20 @@ public sealed class Compressor
         if (Diagonal)
         {
             var options = new DiagonalFitOptions { Rank = _options.RankU, Sweeps = _options.EffectiveIterations, Seed = _options.Seed };
+            options = options with { Tolerance = _options.Tolerance ?? options.Tolerance };
             return new DiagonalJointDiagonalizer(options).Fit(members, _cancellation);
         }
 
-        return new JointDiagonalizer(new FitOptions
+        var full = new FitOptions
         {
             RankU = _options.RankU,
             RankV = _options.RankV,
             Iterations = _options.EffectiveIterations,
             Seed = _options.Seed,
-        }).Fit(members, cancellation: _cancellation);
+            Restarts = _options.Restarts,
+            Method = _options.Algorithm,
+        };
+        return new JointDiagonalizer(full with { Tolerance = _options.Tolerance ?? full.Tolerance }).Fit(members, cancellation: _cancellation);
     }
 
     /// <summary>The basis as it will be read back, so that cores are solved against it and errors are those served.</summary>

@@ -1,3 +1,4 @@
+using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization;
@@ -29,6 +30,15 @@ public sealed record CompressorOptions
     /// <see cref="CompressionMethod.Full"/>, 200 sweeps for <see cref="CompressionMethod.Diagonal"/>.
     /// </summary>
     public int? Iterations { get; init; }
+
+    /// <summary>Further starts of every fit of <see cref="CompressionMethod.Full"/>, the best of which is kept.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>Stop a fit when an iteration lowers its error by less than this fraction; null takes the method's default.</summary>
+    public double? Tolerance { get; init; }
+
+    /// <summary>Half-step of <see cref="CompressionMethod.Full"/>.</summary>
+    public HalfStepMethod Algorithm { get; init; } = HalfStepMethod.Krylov;
 
     /// <summary>Torch device: "cpu" or "cuda".</summary>
     public string Device { get; init; } = "cpu";
@@ -63,6 +73,9 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(EffectiveIterations, nameof(Iterations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(Restarts);
+        if (Tolerance is < 0 or >= 1 or double.NaN)
+            throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "a fraction of the error from 0 to below 1 was expected");
         if (Method == CompressionMethod.Diagonal && RankU != RankV)
             throw new ArgumentException($"diagonal cores need equal ranks; r_U is {RankU} and r_V is {RankV}", nameof(RankV));
         if (DType is not (DType.F32 or DType.BF16 or DType.F16))

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Eigengate.JointDiagonalization;
+using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 using Spectre.Console;
@@ -40,6 +41,15 @@ internal static class CompressCommand
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
+    private static readonly Option<int> Restarts = new("--restarts") { Description = "Further starts of every fit, the best is kept: the mean product, then random. Helps collections of equal, unrelated groups", HelpName = "N" };
+    private static readonly Option<double?> Tolerance = new("--tolerance") { Description = "Stop a fit when a step lowers its error by less than this fraction [default: 1e-3 full, 1e-6 diagonal]", HelpName = "T" };
+
+    private static readonly Option<string> Algorithm = new Option<string>("--algorithm")
+    {
+        Description = "Step of --method full: krylov is fastest to the limit; exact solves dense eigenproblems; power is the paper's eigen-iteration",
+        DefaultValueFactory = _ => "krylov",
+    }.AcceptOnlyFromAmong("krylov", "exact", "power");
+
     private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases and cores", DefaultValueFactory = _ => "float32" }
         .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
 
@@ -59,7 +69,7 @@ internal static class CompressCommand
             used is left out and named, and the exit code is 2.
             """)
         {
-            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Dtype, Device, Threads, Strict, Overwrite,
+            Adapters, Out, Model, Method, Rank, Clusters, Seed, Iterations, Restarts, Tolerance, Algorithm, Dtype, Device, Threads, Strict, Overwrite,
         };
         command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
         return command;
@@ -90,6 +100,9 @@ internal static class CompressCommand
             Clusters = options.GetValue(Clusters),
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
+            Restarts = options.GetValue(Restarts),
+            Tolerance = options.GetValue(Tolerance),
+            Algorithm = Enum.Parse<HalfStepMethod>(options.GetValue(Algorithm)!, ignoreCase: true),
             DType = options.GetValue(Dtype) switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 },
             Device = options.GetValue(Device)!,
             Threads = options.GetValue(Threads),
