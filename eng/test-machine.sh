@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares a Debian or Ubuntu machine so that `dotnet test` skips nothing: Redis, Docker with a local Redis image,
-# docker-compose, Node.js and the npm client. Run as root. What is already there is left alone.
+# docker-compose, SentencePiece, Chromium, Node.js and the npm packages of the tests. Run as root. What is already there is left alone.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -9,8 +9,10 @@ command -v redis-server >/dev/null || need+=(redis-server)
 command -v dockerd >/dev/null || need+=(docker.io)
 command -v docker-compose >/dev/null || need+=(docker-compose)
 command -v debootstrap >/dev/null || need+=(debootstrap)
+command -v spm_train >/dev/null || need+=(sentencepiece)
 command -v node >/dev/null || need+=(nodejs)
 command -v npm >/dev/null || need+=(npm)
+command -v chromium >/dev/null || need+=(chromium)
 if [ ${#need[@]} -gt 0 ]; then
   echo "Installing ${need[*]} ..."
   export DEBIAN_FRONTEND=noninteractive
@@ -29,6 +31,6 @@ if ! docker info >/dev/null 2>&1; then
 fi
 
 "$root/eng/base-images.sh"
-for folder in tests/integration/npm-client tests/ChatTemplates.Tests/oracle; do
+for folder in tests/integration/npm-client tests/ChatTemplates.Tests/oracle tests/Inference.Tests/Tokenization/oracle; do
   (cd "$root/$folder" && npm ci --no-audit --no-fund --silent)
 done

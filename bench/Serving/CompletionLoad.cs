@@ -4,17 +4,15 @@ using System.Text.Json;
 
 namespace Eigengate.Bench.Serving;
 
-/// <summary>A fixed amount of work: every request generates exactly the same number of tokens, whatever the model says.</summary>
-/// <param name="Name">Row of the table.</param>
-/// <param name="Models">Requests take these names in turn.</param>
-internal sealed record Workload(string Name, IReadOnlyList<string> Models);
-
 internal sealed class CompletionLoad(Uri server, int tokensPerRequest) : IDisposable
 {
     private readonly HttpClient _http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 256 }) { BaseAddress = server };
 
-    /// <summary>Keeps <paramref name="concurrency"/> requests in flight until all are done; generated tokens per second.</summary>
-    public async Task<double> TokensPerSecondAsync(Workload workload, int concurrency, int requests, CancellationToken cancel)
+    /// <summary>
+    /// Keeps <paramref name="concurrency"/> requests in flight until all are done; generated tokens per second. Requests take
+    /// the models in turn, and each generates exactly the same number of tokens, whatever the model says.
+    /// </summary>
+    public async Task<double> TokensPerSecondAsync(IReadOnlyList<string> models, int concurrency, int requests, CancellationToken cancel)
     {
         int next = -1;
         long tokens = 0;
@@ -22,7 +20,7 @@ internal sealed class CompletionLoad(Uri server, int tokensPerRequest) : IDispos
         await Task.WhenAll(Enumerable.Range(0, concurrency).Select(async _ =>
         {
             for (int i = Interlocked.Increment(ref next); i < requests; i = Interlocked.Increment(ref next))
-                Interlocked.Add(ref tokens, await CompleteAsync(workload.Models[i % workload.Models.Count], tokensPerRequest, cancel));
+                Interlocked.Add(ref tokens, await CompleteAsync(models[i % models.Count], tokensPerRequest, cancel));
         }));
         return tokens / clock.Elapsed.TotalSeconds;
     }

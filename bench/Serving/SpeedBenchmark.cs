@@ -6,6 +6,9 @@ namespace Eigengate.Bench.Serving;
 /// <summary>Throughput of the base alone, of one adapter and of all adapters; start-up time; the gateway's added latency.</summary>
 internal static class SpeedBenchmark
 {
+    /// <summary>Requests of each client in a round.</summary>
+    private const int RequestsInTurn = 12;
+
     public static async Task RunAsync(ServerUnderTest server, int tokens, int rounds, CancellationToken cancel)
     {
         using var http = new HttpClient { BaseAddress = server.Gateway };
@@ -23,33 +26,32 @@ internal static class SpeedBenchmark
 
     private static async Task ThroughputAsync(ServerUnderTest server, string baseModel, string[] adapters, int tokens, int rounds, CancellationToken cancel)
     {
-        Workload[] workloads = [new("base alone", [baseModel]), new("1 adapter", adapters[..1]), new($"{adapters.Length} adapters", adapters)];
+        string[] names = ["base alone", "1 adapter", $"{adapters.Length} adapters"];
         using var load = new CompletionLoad(server.Gateway, tokens);
         Console.WriteLine($"tokens/s through the gateway, {tokens} tokens a request, median of {rounds} interleaved rounds");
         Console.WriteLine();
-        Console.WriteLine($"| concurrent requests | {string.Join(" | ", workloads.Select(w => w.Name))} | {workloads[2].Name} ÷ 1 adapter | 1 adapter ÷ base |");
+        Console.WriteLine($"| concurrent requests | {string.Join(" | ", names)} | {names[2]} ÷ 1 adapter | 1 adapter ÷ base |");
         Console.WriteLine("|---|---|---|---|---|---|");
         foreach (int concurrency in (int[])[1, 8, 48])
         {
-            // About the same time for each row: batching makes the wider rows faster per request.
-            int requests = concurrency * (concurrency == 1 ? 16 : 6);
-            var results = workloads.ToDictionary(w => w, _ => new List<double>());
-            foreach (Workload workload in workloads)
-                await load.TokensPerSecondAsync(workload, concurrency, requests, cancel);
-            for (int round = 0; round < rounds; round++)
+            List<double>[] results = [[], [], []];
+            for (int round = -1; round < rounds; round++)
             {
-                // Rotate the order, so that no workload always runs first.
-                for (int i = 0; i < workloads.Length; i++)
+                // The one adapter is another in every round: adapters lie in different clusters and write different texts.
+                string[][] models = [[baseModel], [adapters[(round + adapters.Length) % adapters.Length]], adapters];
+                for (int i = 0; i < names.Length; i++)
                 {
-                    Workload workload = workloads[(i + round) % workloads.Length];
-                    results[workload].Add(await load.TokensPerSecondAsync(workload, concurrency, requests, cancel));
+                    // Rotate the order, so that no workload always runs first.
+                    int turn = (i + round + names.Length) % names.Length;
+                    double speed = await load.TokensPerSecondAsync(models[turn], concurrency, concurrency * RequestsInTurn, cancel);
+                    if (round >= 0)
+                        results[turn].Add(speed);
                 }
             }
 
-            double[] medians = [.. workloads.Select(w => Median(results[w]))];
-            double many = Median([.. results[workloads[2]].Zip(results[workloads[1]], (a, b) => a / b)]);
-            double one = Median([.. results[workloads[1]].Zip(results[workloads[0]], (a, b) => a / b)]);
-            Console.WriteLine($"| {concurrency} | {string.Join(" | ", medians.Select(m => m.ToString("F0")))} | {many:F2} | {one:F2} |");
+            double many = Median([.. results[2].Zip(results[1], (a, b) => a / b)]);
+            double one = Median([.. results[1].Zip(results[0], (a, b) => a / b)]);
+            Console.WriteLine($"| {concurrency} | {string.Join(" | ", results.Select(r => Median(r).ToString("F0")))} | {many:F2} | {one:F2} |");
         }
     }
 

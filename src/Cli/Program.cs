@@ -17,13 +17,17 @@ var root = new RootCommand("""
     PlanCommand.Create(),
     InspectCommand.Create(),
     ProjectCommand.Create(),
+    RecompressCommand.Create(),
+    ComposeCommand.Create(),
     ExportCommand.Create(),
+    ReportCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);
 try
 {
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    // A cancelled command gets this long to clean up behind itself: one fit of a large module, one drain of a node.
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromMinutes(1) });
 }
 catch (OperationCanceledException)
 {

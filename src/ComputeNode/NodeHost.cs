@@ -2,6 +2,7 @@ using Eigengate.AdapterCache;
 using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Endpoints;
 using Eigengate.ComputeNode.Hosting;
+using Eigengate.ComputeNode.Metrics;
 using Eigengate.Inference;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -99,6 +100,7 @@ public sealed class NodeHost : IAsyncDisposable
         services.AddSingleton(options.Limits);
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<NodeActivity>();
+        services.AddSingleton<RequestMetrics>();
         services.AddSingleton(new AdapterCatalog(resources.Model, resources.Follower, resources.Record));
         services.AddSingleton(new AdapterLoader(resources.Index, resources.Loop.Engine, options.AdapterLoadTimeout));
         services.AddSingleton<GenerationHandler>();
@@ -117,5 +119,6 @@ public sealed class NodeHost : IAsyncDisposable
         app.MapHealth();
         app.MapVersion();
         app.MapLoad();
+        app.MapMetrics();
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Metrics;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Sampling;
 using Eigengate.Inference.Scheduling;
@@ -32,10 +33,11 @@ public sealed class Engine : IDisposable
     {
         _parts = parts;
         Options = parts.Options;
-        _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize);
+        _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize, Options.PrefixCache ? new PrefixIndex(parts.KvBlocks, Options.BlockSize) : null);
         _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
         _input = new StepInput(Options.MaxBatchedTokens);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
+        Metrics = new EngineMetrics(MaxModelLength);
     }
 
     public EngineOptions Options { get; }
@@ -47,10 +49,14 @@ public sealed class Engine : IDisposable
     /// <summary>Most tokens of prompt and output together.</summary>
     public int MaxModelLength { get; }
 
+    /// <summary>Times and ends of the sequences since load.</summary>
+    public EngineMetrics Metrics { get; private set; }
+
     /// <summary>Readable from any thread; exact between steps.</summary>
     public EngineStats Stats => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, _parts.Slots.Used, _parts.Slots.Count,
-        Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions);
+        Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions,
+        _scheduler.PrefixQueries, _scheduler.PrefixHits);
 
     /// <summary>Loads a Hugging Face model directory and warms the kernels up.</summary>
     /// <exception cref="InvalidModelException">The model cannot be served; the message says why.</exception>
@@ -141,7 +147,7 @@ public sealed class Engine : IDisposable
             request,
             _pool,
             events,
-            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
+            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds),
             new OutputText(Tokenizer, request.Sampling));
         if (Interlocked.Increment(ref _queued) > Options.MaxWaiting)
         {
@@ -159,6 +165,7 @@ public sealed class Engine : IDisposable
             throw;
         }
 
+        Metrics.Accepted(sequence);
         _inbox.Enqueue(sequence);
         return sequence;
     }
@@ -204,6 +211,8 @@ public sealed class Engine : IDisposable
         }
 
         _steps = _promptTokens = _generatedTokens = 0;
+        Metrics = new EngineMetrics(MaxModelLength);
+        _scheduler.ResetCounts();
     }
 
     private void RefuseInvalid(GenerationRequest request)
@@ -243,8 +252,10 @@ public sealed class Engine : IDisposable
         foreach (ScheduledSequence scheduled in _batch)
             MarkStarted(scheduled.Sequence);
 
-        // Rows of one cluster must be neighbours; the base model's rows come first.
-        _batch.Sort((a, b) => string.CompareOrdinal(a.Sequence.Cluster?.Key, b.Sequence.Cluster?.Key));
+        // Rows of one cluster must be neighbours, and of one adapter for its private part; the base model's rows come first.
+        _batch.Sort((a, b) => string.CompareOrdinal(a.Sequence.Cluster?.Key, b.Sequence.Cluster?.Key) is not 0 and var order
+            ? order
+            : a.Sequence.AdapterSlot.CompareTo(b.Sequence.AdapterSlot));
     }
 
     private void RunModel()
@@ -258,6 +269,7 @@ public sealed class Engine : IDisposable
         }
 
         _parts.Model.Forward(_input, _parts.Cache, _parts.Slots.BeginStep());
+        Metrics.Stepped(_input.Rows);
         foreach (ScheduledSequence scheduled in _batch)
             Scheduler.Commit(scheduled);
     }
@@ -306,6 +318,7 @@ public sealed class Engine : IDisposable
         OutputStep output = sequence.Output.Append(token.TokenId);
         sequence.Append(token.TokenId);
         Volatile.Write(ref _generatedTokens, _generatedTokens + 1);
+        Metrics.Generated(sequence);
         sequence.Events.TryWrite(new TokenGenerated(token.TokenId, output.Text, token.Logprobs));
         if (output.Finish is { } reason)
             Finish(sequence, new GenerationFinished(sequence.Output.Flush(), reason, output.StopTokenId, output.StopString));
@@ -330,7 +343,7 @@ public sealed class Engine : IDisposable
 
     private void Finish(Sequence sequence, GenerationFinished finished)
     {
-        if (!End(sequence))
+        if (!End(sequence, finished.Reason))
             return;
         sequence.Events.TryWrite(finished);
         sequence.Events.TryComplete();
@@ -338,15 +351,17 @@ public sealed class Engine : IDisposable
 
     private void Fail(Sequence sequence, Exception reason)
     {
-        if (End(sequence))
+        if (End(sequence, reason: null))
             sequence.Events.TryComplete(new GenerationFailedException(sequence.Request.Id, reason));
     }
 
     /// <summary>Frees blocks and slot; false when it had ended before.</summary>
-    private bool End(Sequence sequence)
+    /// <param name="reason">Null for a failure.</param>
+    private bool End(Sequence sequence, FinishReason? reason)
     {
         if (!_scheduler.Finish(sequence))
             return false;
+        Metrics.Ended(sequence, reason);
         if (!sequence.Started)
             Interlocked.Decrement(ref _queued);
         sequence.Request.Adapter?.ReleaseTransferred();
@@ -358,6 +373,7 @@ public sealed class Engine : IDisposable
         if (sequence.Started)
             return;
         sequence.Started = true;
+        Metrics.Started(sequence);
         Interlocked.Decrement(ref _queued);
         Volatile.Write(ref _promptTokens, _promptTokens + sequence.PromptLength);
     }

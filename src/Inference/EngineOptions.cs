@@ -27,6 +27,9 @@ public sealed record EngineOptions
     /// <summary>Token positions in a KV block.</summary>
     public int BlockSize { get; init; } = 16;
 
+    /// <summary>Keep the full blocks of ended sequences, until the room is needed, for prompts that begin the same with the same adapter.</summary>
+    public bool PrefixCache { get; init; } = true;
+
     /// <summary>Sequences that run at once.</summary>
     public int MaxSequences { get; init; } = 256;
 
@@ -42,7 +45,7 @@ public sealed record EngineOptions
     /// <summary>Prompt and output together, in tokens; null takes the model's context length.</summary>
     public int? MaxModelLength { get; init; }
 
-    /// <summary>Compute threads, the engine's own included; null takes every core. Give several engines on a host their share.</summary>
+    /// <summary>Compute threads, the engine's own included; null takes one for a small model and every core otherwise. Give several engines on a host their share.</summary>
     public int? Threads { get; init; }
 
     /// <summary>Use plain torch operations on the CPU too: slower, for comparison.</summary>

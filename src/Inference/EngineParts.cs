@@ -12,7 +12,10 @@ namespace Eigengate.Inference;
 /// <summary>Everything an engine owns on the device, built once from a model directory and the options.</summary>
 internal sealed class EngineParts : IDisposable
 {
-    private EngineParts(EngineOptions options, Tokenizer tokenizer, LlamaModel model, int maxModelLength, int kvBlocks, ScalarType dtype, Device device)
+    /// <summary>Hidden size from which products are shared among threads by default.</summary>
+    private const int LeastParallelWidth = 512;
+
+    private EngineParts(EngineOptions options, Tokenizer tokenizer, DecoderModel model, int maxModelLength, int kvBlocks, ScalarType dtype, Device device)
     {
         Options = options;
         Tokenizer = tokenizer;
@@ -28,7 +31,7 @@ internal sealed class EngineParts : IDisposable
 
     public Tokenizer Tokenizer { get; }
 
-    public LlamaModel Model { get; }
+    public DecoderModel Model { get; }
 
     /// <summary>Tokens of one sequence that the model and the options allow.</summary>
     public int MaxModelLength { get; }
@@ -36,7 +39,7 @@ internal sealed class EngineParts : IDisposable
     public int KvBlocks { get; }
 
     /// <summary>Compute threads, the engine's own included; never more than cores.</summary>
-    public int Threads => ThreadsOf(Options);
+    public int Threads => ThreadsOf(Options, Model.Config);
 
     public KvMemory Cache { get; }
 
@@ -49,15 +52,15 @@ internal sealed class EngineParts : IDisposable
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
         Device device = Find(options.Device);
-        torch.set_num_threads(ThreadsOf(options));
+        torch.set_num_threads(ThreadsOf(options, config));
         ScalarType dtype = options.DType == EngineDType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         int maxModelLength = Math.Min(options.MaxModelLength ?? config.MaxPositions, config.MaxPositions);
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
-        LlamaWeights weights = LlamaWeights.Load(directory, config, dtype, device);
+        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
         IKernels kernels = CreateKernels(config, rotary, options, device);
-        var model = new LlamaModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
+        var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);
     }
 
@@ -69,7 +72,9 @@ internal sealed class EngineParts : IDisposable
         Model.Dispose();
     }
 
-    private static int ThreadsOf(EngineOptions options) => Math.Min(options.Threads ?? Environment.ProcessorCount, Environment.ProcessorCount);
+    /// <summary>Products of a small model take microseconds: several threads would spend most of their time waiting for each other.</summary>
+    private static int ThreadsOf(EngineOptions options, ModelConfig config) =>
+        Math.Min(options.Threads ?? (config.HiddenSize < LeastParallelWidth ? 1 : int.MaxValue), Environment.ProcessorCount);
 
     private static Device Find(string name)
     {

@@ -7,6 +7,8 @@ namespace Eigengate.Inference;
 /// <param name="PromptTokens">Prompt tokens of all accepted requests that began to run.</param>
 /// <param name="GeneratedTokens">Tokens produced since load.</param>
 /// <param name="Preemptions">Times a running sequence gave up its blocks.</param>
+/// <param name="PrefixCacheQueries">Prompt tokens that were looked up in the prefix cache.</param>
+/// <param name="PrefixCacheHits">Prompt tokens that were found there and not computed again.</param>
 public readonly record struct EngineStats(
     int Running,
     int Waiting,
@@ -17,4 +19,6 @@ public readonly record struct EngineStats(
     long Steps,
     long PromptTokens,
     long GeneratedTokens,
-    long Preemptions);
+    long Preemptions,
+    long PrefixCacheQueries,
+    long PrefixCacheHits);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Sampling;
 
@@ -8,7 +9,14 @@ namespace Eigengate.Inference;
 /// <param name="PromptIds">Token ids, at least one, all inside the vocabulary; with MaxTokens within the context length.</param>
 /// <param name="Sampling">Sampling and stopping.</param>
 /// <param name="Adapter">The adapter version to run with, or null for the base model alone. Held resident until the sequence ends.</param>
-public sealed record GenerationRequest(string Id, IReadOnlyList<int> PromptIds, SamplingParams Sampling, ResidentAdapter? Adapter = null);
+/// <param name="Priority">Waiting requests with smaller numbers start earlier.</param>
+/// <param name="Caller">Whose request it is: callers that wait at once get equal shares, and so do the adapters of one caller. Null is one caller too.</param>
+public sealed record GenerationRequest(
+    string Id, IReadOnlyList<int> PromptIds, SamplingParams Sampling, ResidentAdapter? Adapter = null, int Priority = 0, string? Caller = null)
+{
+    /// <summary>When it came, as a <see cref="Stopwatch"/> timestamp: waiting is counted from here.</summary>
+    public long Arrived { get; init; } = Stopwatch.GetTimestamp();
+}
 
 public enum FinishReason
 {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using static TorchSharp.torch;
@@ -14,6 +15,9 @@ internal sealed class AdapterCollection
     private readonly List<string> _digests = [];
     private readonly List<SkippedAdapter> _skipped = [];
 
+    /// <summary>When opening began, as a <see cref="Stopwatch"/> timestamp: runs count their time from here.</summary>
+    internal long Started { get; } = Stopwatch.GetTimestamp();
+
     internal IReadOnlyList<PeftAdapter> Adapters => _adapters;
 
     /// <summary>Digest of each adapter.</summary>
@@ -23,6 +27,10 @@ internal sealed class AdapterCollection
 
     /// <summary>All adapted modules in ordinal order of their paths.</summary>
     internal BundleModule[] Modules { get; private set; } = [];
+
+    internal static AdapterCollection Open(
+        CompressorOptions options, IReadOnlyList<string> folders, IProgress<CompressionProgress>? progress, CancellationToken cancellation) =>
+        Open(folders, options.BaseModelFolder is { } model ? BaseShapes.Read(model) : null, options.Strict, progress, cancellation);
 
     /// <exception cref="AdapterFormatException">No adapter is usable, or with <paramref name="strict"/> the first one that is not.</exception>
     internal static AdapterCollection Open(

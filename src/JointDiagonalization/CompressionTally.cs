@@ -1,14 +1,16 @@
 using System.Diagnostics;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Runs;
 
 namespace Eigengate.JointDiagonalization;
 
-/// <summary>Adds up errors, norms and sizes while modules are fitted.</summary>
+/// <summary>Adds up errors, norms and sizes of finished modules.</summary>
 internal sealed class CompressionTally
 {
     private readonly SortedDictionary<string, double>[] _errors;
     private readonly List<string>[] _modules;
     private readonly double[] _energies;
+    private readonly Dictionary<string, ReportModule> _reports = [];
     private double _errorSum;
     private double _weightedErrorSum;
     private double _lowerBoundSum;
@@ -22,31 +24,43 @@ internal sealed class CompressionTally
         _energies = new double[adapters];
     }
 
-    internal void AddBasis(SharedBasis basis, double lowerBound)
+    /// <summary>Modules must come in ordinal order of their paths.</summary>
+    /// <returns>The mean error of the module's non-zero products, or null without any.</returns>
+    internal double? Add(BundleModule place, FinishedModule module)
     {
-        _storedNumbers += basis.U.numel() + basis.V.numel();
-        _lowerBoundSum += lowerBound;
-    }
+        string path = place.Path;
+        _storedNumbers += module.StoredNumbers;
+        _lowerBoundSum += module.LowerBound;
+        double errors = 0;
+        int products = 0;
+        foreach (var (i, adapter) in module.AdapterNumbers.Index())
+        {
+            if (module.Has(adapter))
+                _modules[adapter].Add(path);
+            double norm = module.ProductNorms[i], error = module.ProductErrors[i];
+            if (norm == 0)
+                continue;
+            products++;
+            errors += error;
+            _errors[adapter].Add(path, error);
+            _energies[adapter] += norm * norm;
+            _weightedErrorSum += norm * norm * error;
+        }
 
-    internal void AddCore(int adapter, string module, Sigma core)
-    {
-        _modules[adapter].Add(module);
-        _storedNumbers += core.Values.Length;
-        if (core.Norm == 0)
-            return;
-        _products++;
-        double energy = core.Norm * core.Norm;
-        _errors[adapter].Add(module, core.RelSqError);
-        _energies[adapter] += energy;
-        _errorSum += core.RelSqError;
-        _weightedErrorSum += energy * core.RelSqError;
+        _reports.Add(path, new ReportModule(
+            path, place.DOut, place.DIn, products, Mean(errors) ?? 0, Mean(module.TailU), Mean(module.TailV), Mean(module.LowerBound)));
+        _products += products;
+        _errorSum += errors;
+        return Mean(errors);
+
+        double? Mean(double sum) => products == 0 || double.IsNaN(sum) ? null : sum / products;
     }
 
     internal double Norm(int adapter) => Math.Sqrt(_energies[adapter]);
 
     internal double MeanError(int adapter) => _errors[adapter].Count == 0 ? 0 : _errors[adapter].Values.Average();
 
-    /// <summary>Modules with a core, in the order of the fit (ordinal).</summary>
+    /// <summary>Modules of which something is stored, in ordinal order.</summary>
     internal string[] Modules(int adapter) => [.. _modules[adapter]];
 
     internal CompressionReport Report(BundleManifest manifest, AdapterCollection collection, long bytesOut, double seconds)
@@ -60,6 +74,7 @@ internal sealed class CompressionTally
         {
             Method = manifest.Method,
             Rank = manifest.Rank,
+            Residual = manifest.Residual,
             Clusters = manifest.Clusters,
             Iterations = manifest.Iterations,
             Seed = manifest.Seed,
@@ -72,6 +87,10 @@ internal sealed class CompressionTally
             BytesIn = collection.Adapters.Sum(a => a.WeightBytes),
             BytesOut = bytesOut,
             ParametersSaved = 1 - ((double)_storedNumbers / sourceNumbers),
+            BaseModel = manifest.BaseModel,
+            Dtype = manifest.Dtype,
+            LeftOut = [.. collection.Skipped],
+            Modules = [.. collection.Modules.Select(m => _reports[m.Path])],
         };
     }
 }

@@ -6,6 +6,14 @@ namespace Eigengate.JointDiagonalization;
 /// <summary>Small helpers over TorchSharp; results belong to the caller's dispose scope.</summary>
 internal static class TensorMath
 {
+    // A Scalar made from a literal in the call may be finalised while native code still reads it, which ends the process
+    // now and then; these live for ever.
+    internal static readonly Scalar Zero = 0.0;
+    internal static readonly Scalar Half = 0.5;
+    internal static readonly Scalar Smallest = double.Epsilon;
+    internal static readonly Scalar Tiny = 1e-300;
+    internal static readonly Scalar RankTolerance = CanonicalFactors.RankTolerance;
+
     internal static float[] ToFloats(this Tensor tensor)
     {
         using var scope = NewDisposeScope();

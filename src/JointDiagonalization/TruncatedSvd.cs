@@ -9,6 +9,12 @@ namespace Eigengate.JointDiagonalization;
 /// </summary>
 public static class TruncatedSvd
 {
+    /// <summary>Matrices up to this smaller dimension are decomposed exactly.</summary>
+    private const int DenseLimit = 1024;
+
+    private const int Oversampling = 16;
+    private const int Passes = 8;
+
     /// <summary>Relative squared error of each product at this rank, in their order; 0 is lossless.</summary>
     public static double[] Errors(CanonicalFactors factors, int rank)
     {
@@ -31,5 +37,37 @@ public static class TruncatedSvd
         // Singular pairs are the rows of F and G, largest first.
         Tensor b = factors.F.narrow(0, 0, kept).t() * factors.Norms[0];
         return new LoraDelta(b.ToFloats(), factors.G.narrow(0, 0, kept).ToFloats(), delta.OutFeatures, delta.InFeatures, kept, 1);
+    }
+
+    /// <summary>
+    /// The r largest singular triplets of a dense matrix, fewer when it has lower rank: U [d_out, r], falling s, V [d_in, r].
+    /// Large matrices by subspace iteration from a seeded start, whose error is near the least, not exactly it.
+    /// </summary>
+    internal static (Tensor U, float[] S, Tensor V) OfDense(Tensor matrix, int rank, ulong seed)
+    {
+        using var scope = NewDisposeScope();
+        Tensor? range = Math.Min(matrix.shape[0], matrix.shape[1]) <= DenseLimit ? null : Range(matrix, rank + Oversampling, seed);
+        var (u, s, vt) = linalg.svd((range is null ? matrix : range.t().mm(matrix)).to(ScalarType.Float64), fullMatrices: false);
+        double[] values = s.ToDoubles();
+        int kept = Math.Max(1, values.Take(rank).Count(value => value > CanonicalFactors.RankTolerance * values[0]));
+        u = u.narrow(1, 0, kept).to(matrix.dtype);
+        return (
+            (range is null ? u : range.mm(u)).contiguous().MoveToOuterDisposeScope(),
+            [.. values.Take(kept).Select(value => (float)value)],
+            vt.narrow(0, 0, kept).t().to(matrix.dtype).contiguous().MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Orthonormal columns near the leading left singular vectors.</summary>
+    private static Tensor Range(Tensor matrix, int width, ulong seed)
+    {
+        var random = new CounterRandom(seed, RandomPurpose.RangeFinder, 0);
+        width = (int)Math.Min(width, Math.Min(matrix.shape[0], matrix.shape[1]));
+        float[] start = new float[matrix.shape[1] * width];
+        for (int i = 0; i < start.Length; i++)
+            start[i] = (float)random.NextGaussian();
+        Tensor columns = matrix.mm(tensor(start, [matrix.shape[1], width]));
+        for (int pass = 0; pass < Passes; pass++)
+            columns = matrix.mm(matrix.t().mm(TensorMath.Orthonormalise(columns).to(matrix.dtype)));
+        return TensorMath.Orthonormalise(columns).to(matrix.dtype);
     }
 }

@@ -31,6 +31,28 @@ public static class FloatConversion
         }
     }
 
+    /// <summary>Rounds to the nearest F32, BF16 or F16, ties to even, as little-endian elements.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Another type.</exception>
+    public static void Narrow(ReadOnlySpan<float> source, DType dtype, Span<byte> destination)
+    {
+        switch (dtype)
+        {
+            case DType.F32:
+                MemoryMarshal.AsBytes(source).CopyTo(destination);
+                break;
+            case DType.BF16:
+                for (int i = 0; i < source.Length; i++)
+                    BinaryPrimitives.WriteUInt16LittleEndian(destination[(2 * i)..], ToBFloat16(source[i]));
+                break;
+            case DType.F16:
+                for (int i = 0; i < source.Length; i++)
+                    BinaryPrimitives.WriteHalfLittleEndian(destination[(2 * i)..], (Half)source[i]);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "float values are stored as F32, BF16 or F16");
+        }
+    }
+
     /// <summary>Rounds to the nearest bfloat16, ties to even; NaN stays NaN.</summary>
     public static ushort ToBFloat16(float value)
     {

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace Eigengate.Safetensors;
@@ -13,6 +12,9 @@ public sealed class SafetensorsWriter
     private readonly SortedDictionary<string, (DType DType, long[] Shape, byte[] Bytes)> _tensors = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, string> _metadata = new(StringComparer.Ordinal);
 
+    /// <summary>Bytes of all tensors added so far; the file has a header besides.</summary>
+    public long DataBytes { get; private set; }
+
     public SafetensorsWriter Metadata(string key, string value)
     {
         _metadata[key] = value;
@@ -23,23 +25,7 @@ public sealed class SafetensorsWriter
     public SafetensorsWriter Add(string name, ReadOnlySpan<float> values, ReadOnlySpan<long> shape, DType dtype = DType.F32)
     {
         byte[] bytes = new byte[values.Length * dtype.Size()];
-        switch (dtype)
-        {
-            case DType.F32:
-                MemoryMarshal.AsBytes(values).CopyTo(bytes);
-                break;
-            case DType.BF16:
-                for (int i = 0; i < values.Length; i++)
-                    BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(2 * i), FloatConversion.ToBFloat16(values[i]));
-                break;
-            case DType.F16:
-                for (int i = 0; i < values.Length; i++)
-                    BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(2 * i), (Half)values[i]);
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "float values are stored as F32, BF16 or F16");
-        }
-
+        FloatConversion.Narrow(values, dtype, bytes);
         return AddRaw(name, dtype, shape, bytes);
     }
 
@@ -52,6 +38,7 @@ public sealed class SafetensorsWriter
         if (count * dtype.Size() != bytes.Length)
             throw new ArgumentException($"tensor '{name}': {bytes.Length} bytes do not fill shape [{string.Join(", ", shape.ToArray())}] of {dtype}");
         _tensors.Add(name, (dtype, shape.ToArray(), bytes));
+        DataBytes += bytes.Length;
         return this;
     }
 

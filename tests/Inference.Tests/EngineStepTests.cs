@@ -129,6 +129,7 @@ public class EngineStepTests
         Assert.Equal(engine.Generate(model.Prompt(5, 1), 10), good.Ids);
         Assert.NotNull(Assert.Throws<GenerationFailedException>(bad.Drain).InnerException);
         Assert.Equal(0, engine.Stats.KvBlocksUsed);
+        Assert.Equal((1, 2), (engine.Metrics.Failed, engine.Metrics.Finished(FinishReason.Length)));
     }
 
     [Fact]

@@ -65,12 +65,20 @@ internal static class TestAdapters
         return delta;
     }
 
-    /// <summary>The dense model that serving this adapter must equal.</summary>
-    public static Float64Llama Dense(TestModel model, IReadOnlyDictionary<string, ClusterBasis> bases, AdapterWeights adapter)
+    /// <summary>The adapter with private residuals of a rank in some modules.</summary>
+    public static AdapterWeights WithResidual(AdapterWeights adapter, ModelConfig config, int seed, int rank, params string[] projections) => adapter with
     {
-        var dense = new Float64Llama(model);
+        Residuals = Cluster(config, seed, _ => (rank, rank), projections),
+    };
+
+    /// <summary>The dense model that serving this adapter must equal.</summary>
+    public static Float64Decoder Dense(TestModel model, IReadOnlyDictionary<string, ClusterBasis> bases, AdapterWeights adapter)
+    {
+        var dense = new Float64Decoder(model);
         foreach (var (name, core) in adapter.Cores)
             dense.Add(name, Delta(bases[name], core));
+        foreach (var (name, residual) in adapter.Residuals)
+            dense.Add(name, Delta(residual, [.. Enumerable.Range(0, residual.RU * residual.RU).Select(i => i % (residual.RU + 1) == 0 ? 1f : 0)]));
         return dense;
     }
 

@@ -5,10 +5,13 @@ using Eigengate.Safetensors;
 
 namespace Eigengate.Inference.Tests;
 
-/// <summary>A small random Llama checkpoint on disk, with a tokenizer of one invented word a token. A real model, just untrained.</summary>
+/// <summary>A small random checkpoint of any family on disk, with a tokenizer of one invented word a token. A real model, just untrained.</summary>
 internal sealed class TestModel : IDisposable
 {
     private readonly JsonObject _config;
+    private readonly string _family;
+    private readonly bool _attentionBias;
+    private readonly bool _mlpBias;
 
     public TestModel(
         int hidden = 32,
@@ -21,13 +24,19 @@ internal sealed class TestModel : IDisposable
         int context = 256,
         bool tied = false,
         DType dtype = DType.F32,
-        int seed = 1)
+        int seed = 1,
+        string family = "llama",
+        bool attentionBias = false,
+        bool mlpBias = false)
     {
+        _family = family;
+        _attentionBias = attentionBias;
+        _mlpBias = mlpBias;
         Directory = System.IO.Directory.CreateTempSubdirectory("eigengate-model-").FullName;
         DType = dtype;
         _config = new JsonObject
         {
-            ["model_type"] = "llama",
+            ["model_type"] = family,
             ["hidden_size"] = hidden,
             ["intermediate_size"] = intermediate,
             ["num_hidden_layers"] = layers,
@@ -43,6 +52,12 @@ internal sealed class TestModel : IDisposable
         };
         if (headDim is { } width)
             _config["head_dim"] = width;
+        if (attentionBias)
+            _config["attention_bias"] = true;
+        if (mlpBias)
+            _config["mlp_bias"] = true;
+        if (family == "mistral")
+            _config["sliding_window"] = null;
         SaveConfig();
         WriteTokenizer(vocabulary);
         Fill(new Random(seed));
@@ -88,19 +103,26 @@ internal sealed class TestModel : IDisposable
     {
         ModelConfig config = Config;
         long hidden = config.HiddenSize, mlp = config.IntermediateSize;
+        bool qkvBias = _family == "qwen2" || _attentionBias;
         Add(random, "model.embed_tokens.weight", 1, config.VocabularySize, hidden);
         for (int i = 0; i < config.Layers; i++)
         {
             string layer = $"model.layers.{i}";
             Add(random, $"{layer}.input_layernorm.weight", 1, hidden);
-            Add(random, $"{layer}.self_attn.q_proj.weight", 2, config.QueryWidth, hidden);
-            Add(random, $"{layer}.self_attn.k_proj.weight", 2, config.KvWidth, hidden);
-            Add(random, $"{layer}.self_attn.v_proj.weight", 1, config.KvWidth, hidden);
-            Add(random, $"{layer}.self_attn.o_proj.weight", 1, hidden, config.QueryWidth);
+            AddLinear(random, $"{layer}.self_attn.q_proj", 2, config.QueryWidth, hidden, qkvBias);
+            AddLinear(random, $"{layer}.self_attn.k_proj", 2, config.KvWidth, hidden, qkvBias);
+            AddLinear(random, $"{layer}.self_attn.v_proj", 1, config.KvWidth, hidden, qkvBias);
+            if (_family == "qwen3")
+            {
+                Add(random, $"{layer}.self_attn.q_norm.weight", 1, config.HeadDim);
+                Add(random, $"{layer}.self_attn.k_norm.weight", 1, config.HeadDim);
+            }
+
+            AddLinear(random, $"{layer}.self_attn.o_proj", 1, hidden, config.QueryWidth, _attentionBias);
             Add(random, $"{layer}.post_attention_layernorm.weight", 1, hidden);
-            Add(random, $"{layer}.mlp.gate_proj.weight", 1, mlp, hidden);
-            Add(random, $"{layer}.mlp.up_proj.weight", 1, mlp, hidden);
-            Add(random, $"{layer}.mlp.down_proj.weight", 1, hidden, mlp);
+            AddLinear(random, $"{layer}.mlp.gate_proj", 1, mlp, hidden, _mlpBias);
+            AddLinear(random, $"{layer}.mlp.up_proj", 1, mlp, hidden, _mlpBias);
+            AddLinear(random, $"{layer}.mlp.down_proj", 1, hidden, mlp, _mlpBias);
         }
 
         Add(random, "model.norm.weight", 1, hidden);
@@ -108,14 +130,21 @@ internal sealed class TestModel : IDisposable
             Add(random, "lm_head.weight", 3, config.VocabularySize, hidden);
     }
 
+    private void AddLinear(Random random, string module, double gain, long outputs, long inputs, bool bias)
+    {
+        Add(random, $"{module}.weight", gain, outputs, inputs);
+        if (bias)
+            Add(random, $"{module}.bias", 3, outputs);
+    }
+
     private void Add(Random random, string name, double gain, params long[] shape)
     {
         float[] values = new float[shape.Aggregate(1L, (a, b) => a * b)];
-        double scale = shape.Length == 1 ? 0.2 : gain / Math.Sqrt(shape[1]);
+        double scale = gain * (shape.Length == 1 ? 0.2 : 1 / Math.Sqrt(shape[1]));
         for (int i = 0; i < values.Length; i++)
         {
             // Stored types hold exactly what the float64 reference sees.
-            float value = (float)((shape.Length == 1 ? 1 : 0) + (scale * Normal(random)));
+            float value = (float)((name.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0) + (scale * Normal(random)));
             values[i] = DType == DType.F32 ? value : BitConverter.UInt32BitsToSingle((uint)FloatConversion.ToBFloat16(value) << 16);
         }
 

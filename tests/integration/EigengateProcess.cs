@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
 
@@ -9,25 +10,25 @@ internal sealed class EigengateProcess : IAsyncDisposable
 {
     private readonly Process _process;
     private readonly StringBuilder _output = new();
+    private readonly StringBuilder _standardOutput = new();
+    private readonly StringBuilder _standardError = new();
     private readonly Channel<string> _lines = Channel.CreateBounded<string>(10_000);
 
     private EigengateProcess(Process process)
     {
         _process = process;
-        process.OutputDataReceived += (_, e) => Record(e.Data);
-        process.ErrorDataReceived += (_, e) => Record(e.Data);
+        process.OutputDataReceived += (_, e) => Record(e.Data, _standardOutput);
+        process.ErrorDataReceived += (_, e) => Record(e.Data, _standardError);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
     }
 
-    public string Output
-    {
-        get
-        {
-            lock (_output)
-                return _output.ToString();
-        }
-    }
+    /// <summary>Everything printed so far.</summary>
+    public string Output => Read(_output);
+
+    public string StandardOutput => Read(_standardOutput);
+
+    public string StandardError => Read(_standardError);
 
     public static EigengateProcess Start(params IEnumerable<string> arguments)
     {
@@ -45,8 +46,21 @@ internal sealed class EigengateProcess : IAsyncDisposable
     public static async Task<(int ExitCode, string Output)> RunAsync(CancellationToken cancel, params IEnumerable<string> arguments)
     {
         await using EigengateProcess process = Start(arguments);
-        await process._process.WaitForExitAsync(cancel);
-        return (process._process.ExitCode, process.Output);
+        return (await process.ExitAsync(cancel), process.Output);
+    }
+
+    /// <summary>Waits for the end; the exit code.</summary>
+    public async Task<int> ExitAsync(CancellationToken cancel)
+    {
+        await _process.WaitForExitAsync(cancel);
+        return _process.ExitCode;
+    }
+
+    /// <summary>What Ctrl+C does.</summary>
+    public void Interrupt()
+    {
+        using var kill = Process.Start("kill", ["-INT", _process.Id.ToString(CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
     }
 
     /// <summary>The rest of the first line that starts with <paramref name="label"/>, e.g. the URL after "gateway".</summary>
@@ -77,7 +91,13 @@ internal sealed class EigengateProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private void Record(string? line)
+    private string Read(StringBuilder text)
+    {
+        lock (_output)
+            return text.ToString();
+    }
+
+    private void Record(string? line, StringBuilder stream)
     {
         if (line is null)
         {
@@ -87,7 +107,11 @@ internal sealed class EigengateProcess : IAsyncDisposable
         }
 
         lock (_output)
+        {
             _output.AppendLine(line);
+            stream.AppendLine(line);
+        }
+
         _lines.Writer.TryWrite(line);
     }
 }

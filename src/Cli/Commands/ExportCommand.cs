@@ -11,7 +11,7 @@ namespace Eigengate.Cli.Commands;
 internal static class ExportCommand
 {
     private static readonly Option<string> To = new Option<string>("--to") { Description = "Format to write", DefaultValueFactory = _ => "peft" }
-        .AcceptOnlyFromAmong("peft");
+        .OneOf("peft");
 
     private static readonly Option<string> Source = new("--bundle") { Description = "Bundle folder", HelpName = "BUNDLE", Required = true };
     private static readonly Option<string> Out = new("--out") { Description = "Folder to create, one subfolder per adapter", HelpName = "DIR", Required = true };
@@ -24,7 +24,7 @@ internal static class ExportCommand
     };
 
     private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type", DefaultValueFactory = _ => "float32" }
-        .AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        .OneOf("float32", "bfloat16", "float16");
 
     public static Command Create()
     {
@@ -32,11 +32,14 @@ internal static class ExportCommand
             Writes compressed adapters as ordinary LoRA adapters, for PEFT, vLLM and every other reader of that format.
 
             Each is exactly what this bundle serves: its rank is that of the basis, its scale is 1.
+
+            Example:  eigengate export --bundle my-bundle --out my-lora --adapter poet lawyer
             """)
         {
             To, Source, Out, Adapters, Dtype,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 

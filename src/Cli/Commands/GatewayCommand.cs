@@ -13,7 +13,14 @@ internal static class GatewayCommand
 
     public static Command Create()
     {
-        var command = new Command("gateway", "Runs the HTTP front: finds each request's adapter in the index and sends it to a node that holds the adapter's cluster.") { Redis };
+        var command = new Command("gateway", """
+            Runs the HTTP front: finds each request's adapter in the index and sends it to a node that holds the adapter's cluster.
+
+            Example:  eigengate gateway --redis 127.0.0.1:6379
+            """)
+        {
+            Redis,
+        };
         foreach (Option option in Settings.All)
             command.Options.Add(option);
         command.SetAction(RunAsync);

@@ -21,21 +21,23 @@ internal static class InspectCommand
     public static Command Create()
     {
         var command = new Command("inspect", """
-            Describes a bundle (clusters, ranks, errors, sizes) or a PEFT adapter (shapes, rank, scale, spectrum of every module).
+            Describes a bundle (clusters, ranks, errors, sizes, how much of the bases is used) or a PEFT adapter (shapes, rank, scale, spectrum of every module).
+
+            Example:  eigengate inspect my-bundle
             """)
         {
             Folder, Json,
         };
-        command.SetAction(Run);
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 
-    private static int Run(ParseResult options)
+    private static int Run(ParseResult options, CancellationToken cancel)
     {
         string folder = options.GetValue(Folder)!;
         bool json = options.GetValue(Json);
         if (File.Exists(Path.Combine(folder, BundleManifest.FileName)))
-            InspectBundle(folder, json);
+            InspectBundle(folder, json, cancel);
         else if (PeftAdapter.FindFolders(folder) is [var adapter])
             InspectAdapter(adapter, json);
         else
@@ -43,13 +45,14 @@ internal static class InspectCommand
         return ExitCode.Success;
     }
 
-    private static void InspectBundle(string folder, bool json)
+    private static void InspectBundle(string folder, bool json, CancellationToken cancel)
     {
         using Bundle bundle = Bundle.Open(folder);
         BundleManifest manifest = bundle.Manifest;
         ClusterLine[] clusters = [.. manifest.Bases.Select(b => ClusterLine.Of(manifest, b, Bytes(folder, b.File)))];
         double[] errors = [.. manifest.Adapters.Select(a => a.RelSqError).Order()];
         BundleAdapter[] worst = [.. manifest.Adapters.OrderByDescending(a => a.RelSqError).Take(WorstShown)];
+        IReadOnlyList<BasisSpectrum> spectra = BasisSpectrum.ReadAll(bundle, cancel);
         long coreBytes = manifest.Cores.Sum(c => Bytes(folder, c.File));
         if (json)
         {
@@ -60,7 +63,10 @@ internal static class InspectCommand
                     manifest.BaseModel,
                     manifest.Method,
                     manifest.Rank,
+                    manifest.Residual,
                     manifest.Dtype,
+                    manifest.CoreDtype,
+                    manifest.Merge,
                     adapters = manifest.Adapters.Length,
                     modules = manifest.Modules,
                     clusters,
@@ -68,6 +74,8 @@ internal static class InspectCommand
                     meanRelSqError = errors.DefaultIfEmpty().Average(),
                     medianRelSqError = Quantile(errors, 0.5),
                     worst = worst.Select(a => new { a.Id, a.Cluster, a.RelSqError }),
+                    adapterErrors = manifest.Adapters.Select(a => new { a.Id, a.Cluster, a.Rank, a.Norm, a.RelSqError }),
+                    spectra,
                 },
                 JsonFormat));
             return;
@@ -76,10 +84,10 @@ internal static class InspectCommand
         var summary = new Table { Border = TableBorder.Simple, ShowHeaders = false };
         summary.AddColumns("", "");
         Row("base model", manifest.BaseModel ?? "(adapters disagree)");
-        Row("method", $"{manifest.Method}, rank {manifest.Rank[0]} x {manifest.Rank[1]}, {manifest.Dtype}");
+        Row("method", $"{manifest.Method}, rank {manifest.Rank[0]} x {manifest.Rank[1]}, private rank {manifest.Residual}, {manifest.Dtype} with cores in {manifest.CoreDtype}");
         Row("generation", manifest.Generation[..16]);
         Row("adapters", $"{manifest.Adapters.Length} in {manifest.Modules.Length} modules");
-        Row("bytes", $"{Megabytes(clusters.Sum(c => c.BasisBytes))} of bases, {Megabytes(coreBytes)} of cores");
+        Row("bytes", $"{Megabytes(clusters.Sum(c => c.BasisBytes))} of bases, {Megabytes(coreBytes)} of cores and residuals");
         Row("error of adapters", $"median {Percent(Quantile(errors, 0.5))}, nine of ten within {Percent(Quantile(errors, 0.9))}, worst {Percent(Quantile(errors, 1))}");
         Row("worst", string.Join(", ", worst.Select(a => $"{a.Id} {Percent(a.RelSqError)}")));
         AnsiConsole.Write(summary);
@@ -95,9 +103,32 @@ internal static class InspectCommand
         }
 
         AnsiConsole.Write(table);
+        ShowUse(spectra, CompressionReport.TryRead(folder));
         Console.Out.WriteLine("errors: relative squared Frobenius, mean over an adapter's modules; 0 is lossless");
 
         void Row(string name, string value) => summary.AddRow(Markup.Escape(name), Markup.Escape(value));
+    }
+
+    /// <summary>How much of the bases the cores use, by kind of module over all layers and clusters.</summary>
+    private static void ShowUse(IReadOnlyList<BasisSpectrum> spectra, CompressionReport? report)
+    {
+        var table = new Table { Border = TableBorder.Simple };
+        table.AddColumn(new TableColumn("modules"));
+        foreach (string name in (string[])["mean error", "r_U", "used", "first", "r_V", "used", "first"])
+            table.AddColumn(new TableColumn(name).RightAligned().NoWrap().PadLeft(0));
+        foreach (var kind in spectra.GroupBy(s => KindOf(s.Module)))
+        {
+            double[] errors = [.. report?.Adapters.SelectMany(a => a.Modules).Where(m => KindOf(m.Key) == kind.Key).Select(m => m.Value) ?? []];
+            table.AddRow(
+                Markup.Escape(kind.Key), errors.Length == 0 ? "" : Percent(errors.Average()),
+                Range([kind.Min(s => s.EnergyU.Length), kind.Max(s => s.EnergyU.Length)]), Short(kind.Average(s => s.EffectiveRankU)), Percent(kind.Average(s => s.EnergyU[0])),
+                Range([kind.Min(s => s.EnergyV.Length), kind.Max(s => s.EnergyV.Length)]), Short(kind.Average(s => s.EffectiveRankV)), Percent(kind.Average(s => s.EnergyV[0])));
+        }
+
+        AnsiConsole.Write(table);
+        Console.Out.WriteLine("used: effective rank, the columns that would hold the cores' energy if all held as much; first: share of the strongest column");
+
+        static string KindOf(string path) => path[(path.LastIndexOf('.') + 1)..];
     }
 
     private static void InspectAdapter(string folder, bool json)

@@ -20,7 +20,14 @@ internal static class NodeCommand
 
     public static Command Create()
     {
-        var command = new Command("node", "Runs a compute node: the base model and the shared bases of its adapter clusters.") { Redis, Urls, Advertise, Cluster };
+        var command = new Command("node", """
+            Runs a compute node: the base model and the shared bases of its adapter clusters.
+
+            Example:  eigengate node --model my-base --bundle my-bundle --cluster 0 --redis 127.0.0.1:6379
+            """)
+        {
+            Redis, Urls, Advertise, Cluster,
+        };
         foreach (Option option in Settings.All)
             command.Options.Add(option);
         Settings.Model.Required = true;

@@ -14,10 +14,10 @@ internal sealed class NodeSettings
     public Option<string?> Adapters { get; } = new("--adapters") { Description = "Folder of PEFT adapters; those not in the bundle are served uncompressed", HelpName = "DIR" };
 
     public Option<string> Device { get; } = new Option<string>("--device") { Description = "Where the engine runs", DefaultValueFactory = _ => "cpu" }
-        .AcceptOnlyFromAmong("cpu", "cuda");
+        .OneOf("cpu", "cuda");
 
     public Option<string> Dtype { get; } = new Option<string>("--dtype") { Description = "Number type of weights, activations and KV cache", DefaultValueFactory = _ => "float32" }
-        .AcceptOnlyFromAmong("float32", "bfloat16");
+        .OneOf("float32", "bfloat16");
 
     public Option<string[]> ServedModelName { get; } = new("--served-model-name")
     {
@@ -34,10 +34,12 @@ internal sealed class NodeSettings
 
     public Option<int> MaxSequences { get; } = new("--max-num-seqs") { Description = "Sequences that run at once", HelpName = "N", DefaultValueFactory = _ => 256 };
 
-    public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; all cores by default", HelpName = "N" };
+    public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; by default one for a small model, else all cores", HelpName = "N" };
+
+    public Option<bool> NoPrefixCache { get; } = new("--no-prefix-cache") { Description = "Compute every prompt from its first token, also where an earlier one of the same adapter began the same" };
 
     public IEnumerable<Option> All =>
-        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads];
+        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads, NoPrefixCache];
 
     public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
     {
@@ -56,6 +58,7 @@ internal sealed class NodeSettings
             AdapterSlots = options.GetValue(AdapterSlots),
             MaxSequences = options.GetValue(MaxSequences),
             Threads = options.GetValue(Threads),
+            PrefixCache = !options.GetValue(NoPrefixCache),
         },
     };
 }

@@ -35,14 +35,15 @@ internal static partial class PlanCommand
     private static readonly Option<int> Layers = new("--layers") { Description = "Layers of --shape", HelpName = "N", DefaultValueFactory = _ => 1 };
 
     private static readonly Option<string> Method = new Option<string>("--method") { Description = "As in compress", DefaultValueFactory = _ => "full" }
-        .AcceptOnlyFromAmong("full", "diagonal");
+        .OneOf("full", "diagonal");
 
-    private static readonly Option<int[]> Ranks = new("--rank")
+    private static readonly Option<(int U, int V)[]> Ranks = new("--rank")
     {
-        Description = "Columns of the shared bases; several are compared",
-        HelpName = "N",
+        Description = "Columns of the shared bases, N or UxV; several are compared",
+        HelpName = "N|UxV",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => [CompressorOptions.DefaultRank],
+        DefaultValueFactory = _ => [(CompressorOptions.DefaultRank, CompressorOptions.DefaultRank)],
+        CustomParser = RankOption.ParseAll,
     };
 
     private static readonly Option<int[]> Clusters = new("--clusters")
@@ -53,8 +54,22 @@ internal static partial class PlanCommand
         DefaultValueFactory = _ => [CompressorOptions.DefaultClusters],
     };
 
+    private static readonly Option<int[]> Residuals = new("--residual")
+    {
+        Description = "Rank of what each adapter keeps for itself of the remainder; several are compared",
+        HelpName = "T",
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => [0],
+    };
+
     private static readonly Option<int> LoraRank = new("--lora-rank") { Description = "Rank of the adapters as they are", HelpName = "N", DefaultValueFactory = _ => 16 };
-    private static readonly Option<string> Dtype = DtypeOption("--dtype", "Storage type of bases and cores");
+    private static readonly Option<string> Dtype = DtypeOption("--dtype", "Storage type of bases, residuals and cores");
+
+    private static readonly Option<string?> CoreDtype = new Option<string?>("--core-dtype")
+    {
+        Description = "Storage type of cores alone; int8 takes a byte per number and a float32 scale per row",
+    }.OneOf("float32", "bfloat16", "float16", "int8");
+
     private static readonly Option<string> LoraDtype = DtypeOption("--lora-dtype", "Storage type of the adapters as they are");
     private static readonly Option<string?> Memory = new("--memory") { Description = "Says how many adapters fit, e.g. 16GB or 512MiB", HelpName = "SIZE" };
     private static readonly Option<bool> Json = new("--json") { Description = "Machine-readable output" };
@@ -72,9 +87,11 @@ internal static partial class PlanCommand
             Says what compressed adapters will cost in memory, next to the same adapters as they are.
 
             Pure arithmetic on the model's real shapes; the error that a rank costs depends on the adapters and is measured by compress.
+
+            Example:  eigengate plan --adapters 500 --model my-base --rank 16 32 64 --clusters 1 8 --memory 8GB
             """)
         {
-            Adapters, Model, Modules, Shapes, Layers, Method, Ranks, Clusters, LoraRank, Dtype, LoraDtype, Memory, Json,
+            Adapters, Model, Modules, Shapes, Layers, Method, Ranks, Clusters, Residuals, LoraRank, Dtype, CoreDtype, LoraDtype, Memory, Json,
         };
         command.SetAction(Run);
         return command;
@@ -85,20 +102,22 @@ internal static partial class PlanCommand
         int adapters = options.GetValue(Adapters);
         if (adapters < 1)
             throw new ArgumentException($"--adapters is {adapters}; a positive number was expected");
-        long? memory = options.GetValue(Memory) is { } text ? ParseSize(text) : null;
+        long? memory = options.GetValue(Memory) is { } text ? ByteSize.Parse(text) : null;
         IReadOnlyList<ModuleShape> shapes = ShapesOf(options);
         var settings = new PlanSettings
         {
             Method = options.GetValue(Method) == "diagonal" ? CompressionMethod.Diagonal : CompressionMethod.Full,
             LoraRank = options.GetValue(LoraRank),
             DType = DtypeOf(options.GetValue(Dtype)!),
+            CoreDType = options.GetValue(CoreDtype) is { } core ? DtypeOf(core) : null,
             LoraDType = DtypeOf(options.GetValue(LoraDtype)!),
         };
         PlanRow[] rows =
         [
             .. from rank in options.GetValue(Ranks)!
                from clusters in options.GetValue(Clusters)!
-               select PlanRow.Of(new MemoryPlan(shapes, settings with { RankU = rank, RankV = rank, Clusters = clusters }), rank, clusters, adapters, memory),
+               from residual in options.GetValue(Residuals)!
+               select PlanRow.Of(shapes, settings with { RankU = rank.U, RankV = rank.V, Clusters = clusters, Residual = residual }, adapters, memory),
         ];
         if (options.GetValue(Json))
             Console.Out.WriteLine(JsonSerializer.Serialize(new { modules = shapes.Count, adapters, memory_bytes = memory, plans = rows }, JsonFormat));
@@ -109,9 +128,9 @@ internal static partial class PlanCommand
 
     private static void Show(PlanRow[] rows, int modules, int adapters, int loraRank, long? memory)
     {
-        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{adapters:N0} adapters of rank {loraRank} in {modules} modules: {Size(rows[0].PlainBytes)} as they are");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{adapters:N0} adapters of rank {loraRank} in {modules} modules: {ByteSize.Format(rows[0].PlainBytes)} as they are");
         var table = new Table { Border = TableBorder.Simple };
-        foreach (string name in (string[])["rank", "C", "bases", "adapter", "together", "saved", "each", "plain"])
+        foreach (string name in (string[])["rank", "C", "t", "bases", "adapter", "together", "saved", "each", "plain"])
             table.AddColumn(new TableColumn(name).RightAligned().NoWrap().PadLeft(0));
         if (memory is not null)
             table.AddColumn(new TableColumn("fit").RightAligned().NoWrap().PadLeft(0));
@@ -119,7 +138,7 @@ internal static partial class PlanCommand
         {
             List<string> cells =
             [
-                Text($"{row.Rank}"), Text($"{row.Clusters}"), Size(row.BasisBytes), Size(row.AdapterBytes), Size(row.TotalBytes),
+                RankOption.Format(row.Rank[0], row.Rank[1]), Text($"{row.Clusters}"), Text($"{row.Residual}"), ByteSize.Format(row.BasisBytes), ByteSize.Format(row.AdapterBytes), ByteSize.Format(row.TotalBytes),
                 Text($"{row.ParametersSaved:P1}"), Text($"{row.ParametersSavedPerAdapter:P1}"), Text($"{row.PlainEquivalent:F1}"),
             ];
             if (row.AdaptersThatFit is { } fit)
@@ -128,9 +147,9 @@ internal static partial class PlanCommand
         }
 
         AnsiConsole.Write(table);
-        AnsiConsole.WriteLine("saved, each: numbers saved against A and B, with bases and without; plain: uncompressed adapters of as many numbers");
+        AnsiConsole.WriteLine("C, t: clusters, rank of the private residual; saved, each: numbers saved against A and B, with bases and without; plain: uncompressed adapters of as many numbers");
         if (memory is { } limit)
-            AnsiConsole.WriteLine(Text($"fit: compressed adapters in {Size(limit)}, where {rows[0].PlainAdaptersThatFit:N0} fit as they are"));
+            AnsiConsole.WriteLine(Text($"fit: compressed adapters in {ByteSize.Format(limit)}, where {rows[0].PlainAdaptersThatFit:N0} fit as they are"));
     }
 
     private static IReadOnlyList<ModuleShape> ShapesOf(ParseResult options)
@@ -152,49 +171,21 @@ internal static partial class PlanCommand
             : throw new ArgumentException($"the shape '{text}' was not understood; d_out x d_in like 1024x4096 was expected");
     }
 
-    private static long ParseSize(string text)
-    {
-        Match match = ByteSize().Match(text);
-        if (!match.Success)
-            throw new ArgumentException($"the size '{text}' was not understood; a number with B, MB, GB, TB, MiB, GiB or TiB was expected");
-        double unit = match.Groups[2].Value.ToUpperInvariant() switch
-        {
-            "MB" => 1e6,
-            "GB" => 1e9,
-            "TB" => 1e12,
-            "MIB" => 1L << 20,
-            "GIB" => 1L << 30,
-            "TIB" => 1L << 40,
-            _ => 1,
-        };
-        return checked((long)(double.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) * unit));
-    }
-
-    private static string Size(long bytes) => bytes switch
-    {
-        >= 1_000_000_000 => Text($"{bytes / 1e9:F2} GB"),
-        >= 1_000_000 => Text($"{bytes / 1e6:F1} MB"),
-        >= 1_000 => Text($"{bytes / 1e3:F1} kB"),
-        _ => Text($"{bytes} B"),
-    };
-
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private static Option<string> DtypeOption(string name, string description) =>
-        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        new Option<string>(name) { Description = description, DefaultValueFactory = _ => "float32" }.OneOf("float32", "bfloat16", "float16");
 
-    private static DType DtypeOf(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, _ => DType.F32 };
+    private static DType DtypeOf(string name) => name switch { "bfloat16" => DType.BF16, "float16" => DType.F16, "int8" => DType.I8, _ => DType.F32 };
 
     [GeneratedRegex(@"\A(\d+)x(\d+)\z")]
     private static partial Regex Shape();
 
-    [GeneratedRegex(@"\A(\d+(?:\.\d+)?)\s*(B|MB|GB|TB|MiB|GiB|TiB)?\z", RegexOptions.IgnoreCase)]
-    private static partial Regex ByteSize();
-
     /// <summary>One line of the table and of the JSON; bytes are bytes, shares are of 1.</summary>
     private sealed record PlanRow(
-        int Rank,
+        int[] Rank,
         int Clusters,
+        int Residual,
         long BasisBytes,
         long AdapterBytes,
         long TotalBytes,
@@ -206,18 +197,23 @@ internal static partial class PlanCommand
         long? AdaptersThatFit,
         long? PlainAdaptersThatFit)
     {
-        public static PlanRow Of(MemoryPlan plan, int rank, int clusters, int adapters, long? memory) => new(
-            rank,
-            clusters,
-            plan.BasisBytes(adapters),
-            plan.AdapterBytes,
-            plan.TotalBytes(adapters),
-            adapters * plan.LoraBytes,
-            plan.Saved(adapters),
-            plan.SavedPerAdapter,
-            plan.PlainEquivalent(adapters),
-            plan.PlainAdapters(adapters),
-            memory is { } bytes ? plan.AdaptersIn(bytes) : null,
-            memory is { } limit ? plan.PlainAdaptersIn(limit) : null);
+        public static PlanRow Of(IReadOnlyCollection<ModuleShape> shapes, PlanSettings settings, int adapters, long? memory)
+        {
+            var plan = new MemoryPlan(shapes, settings);
+            return new PlanRow(
+                [settings.RankU, settings.RankV],
+                settings.Clusters,
+                settings.Residual,
+                plan.BasisBytes(adapters),
+                plan.AdapterBytes,
+                plan.TotalBytes(adapters),
+                adapters * plan.LoraBytes,
+                plan.Saved(adapters),
+                plan.SavedPerAdapter,
+                plan.PlainEquivalent(adapters),
+                plan.PlainAdapters(adapters),
+                memory is { } bytes ? plan.AdaptersIn(bytes) : null,
+                memory is { } limit ? plan.PlainAdaptersIn(limit) : null);
+        }
     }
 }

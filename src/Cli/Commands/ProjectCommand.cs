@@ -4,6 +4,7 @@ using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.JointDiagonalization.Placement;
+using Eigengate.JointDiagonalization.Revisions;
 using Spectre.Console;
 
 namespace Eigengate.Cli.Commands;
@@ -23,6 +24,8 @@ internal static class ProjectCommand
         DefaultValueFactory = _ => DefaultThreshold,
     };
 
+    private static readonly Option<string?> Out = new("--out") { Description = "Bundle to write: everything of --bundle, byte for byte, and the adapters within the threshold", HelpName = "BUNDLE" };
+    private static readonly Option<bool> Overwrite = new("--overwrite") { Description = "Replace the bundle in --out" };
     private static readonly Option<bool> Json = new("--json") { Description = "Machine-readable output" };
 
     private static readonly JsonSerializerOptions JsonFormat = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
@@ -33,12 +36,15 @@ internal static class ProjectCommand
             Places new adapters on a bundle: the best cluster, the error there, and whether to serve them compressed or exactly.
 
             The bases were not fitted to a newcomer, so its error is higher than it will be once it is compressed with the others.
-            Nothing is written or published.
+            Without --out nothing is written. Adapters that the bundle has already are tried but not added.
+
+            Example:  eigengate project --bundle my-bundle --adapter new-adapters --out my-bundle-2
             """)
         {
-            Source, Adapter, Threshold, Json,
+            Source, Adapter, Threshold, Out, Overwrite, Json,
         };
-        command.SetAction((options, cancel) => Task.FromResult(Run(options, cancel)));
+        // On another thread: Ctrl+C is heeded only once this call has returned a task.
+        command.SetAction((options, cancel) => Task.Run(() => Run(options, cancel), CancellationToken.None));
         return command;
     }
 
@@ -54,12 +60,18 @@ internal static class ProjectCommand
 
         using Bundle bundle = Bundle.Open(options.GetValue(Source)!);
         List<AdapterPlacement> placements = [];
+        List<AddedAdapter> added = [];
+        string? output = options.GetValue(Out);
         bool leftOut = false;
         foreach (string folder in folders)
         {
             try
             {
-                placements.Add(AdapterPlacer.Place(bundle, PeftAdapter.Open(folder), cancel));
+                PeftAdapter adapter = PeftAdapter.Open(folder);
+                AdapterPlacement placement = AdapterPlacer.Place(bundle, adapter, cancel);
+                placements.Add(placement);
+                if (output is not null && placement.IsWithin(threshold) && !bundle.Contains(adapter.Id))
+                    added.Add(AdapterPlacer.Realise(bundle, adapter, placement, cancel));
             }
             catch (AdapterFormatException e) when (folders.Count > 1)
             {
@@ -68,12 +80,23 @@ internal static class ProjectCommand
             }
         }
 
+        BundleManifest? written = output is null || added.Count == 0 ? null : BundleExtension.Write(bundle, added, output, options.GetValue(Overwrite), cancel);
         if (options.GetValue(Json))
-            Console.Out.WriteLine(JsonSerializer.Serialize(new { threshold, adapters = placements.Select(p => Described(p, threshold)) }, JsonFormat));
+        {
+            Console.Out.WriteLine(JsonSerializer.Serialize(
+                new { threshold, adapters = placements.Select(p => Described(p, threshold)), added = added.Select(a => a.Id), written?.Generation }, JsonFormat));
+        }
         else if (folders.Count == 1)
             ShowModules(placements[0], threshold);
         else
             ShowAll(placements, threshold);
+        if (output is not null && !options.GetValue(Json))
+        {
+            Console.Out.WriteLine(written is null
+                ? "no bundle was written: there is nothing to add"
+                : $"bundle {output}, generation {written.Generation[..16]}, {written.Adapters.Length} adapters, {added.Count} of them new");
+        }
+
         return leftOut ? ExitCode.Partial : ExitCode.Success;
     }
 

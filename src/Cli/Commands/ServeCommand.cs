@@ -22,6 +22,8 @@ internal static class ServeCommand
             Serves a base model and its adapters in one process: embedded index, gateway and one compute node.
 
             Without --model it serves the demo. --adapters alone serves adapters uncompressed; compress them first to serve thousands.
+
+            Example:  eigengate serve --model my-base --bundle my-bundle
             """)
         {
             Redis,

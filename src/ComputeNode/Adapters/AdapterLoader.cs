@@ -82,7 +82,13 @@ internal sealed class AdapterLoader(AdapterIndex index, Engine engine, TimeSpan 
         string cluster = ClusterKeys.Of(cores.Generation, cores.Cluster);
         if (!engine.HasCluster(cluster))
             throw new ApiException(AdapterCatalog.Elsewhere(adapter.Id));
-        var weights = new AdapterWeights(adapter.Id, adapter.Version, cluster, cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values));
+        var weights = new AdapterWeights(adapter.Id, adapter.Version, cluster, cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values))
+        {
+            Residuals = cores.Residuals.ToDictionary(
+                residual => residual.Key,
+                residual => new ClusterBasis(
+                    residual.Value.P, residual.Value.Q, residual.Value.OutFeatures, residual.Value.InFeatures, residual.Value.Rank, residual.Value.Rank)),
+        };
         return () => engine.LoadAdapter(weights);
     }
 

@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.ComputeNode.Hosting;
+using Eigengate.ComputeNode.Metrics;
 using Eigengate.ComputeNode.Requests;
 using Eigengate.ComputeNode.Responses;
 using Eigengate.Inference;
@@ -17,6 +19,7 @@ internal sealed class GenerationHandler(
     AdapterLoader loader,
     NodeResources resources,
     NodeActivity activity,
+    RequestMetrics metrics,
     RequestLimits limits,
     TimeProvider time,
     ILogger<GenerationHandler> logger)
@@ -32,7 +35,7 @@ internal sealed class GenerationHandler(
         Func<GenerationPlan, AnswerHeader, IAnswerFormat> format)
     {
         using IDisposable visit = activity.Enter();
-        long started = time.GetTimestamp();
+        long arrived = Stopwatch.GetTimestamp();
         CancellationToken cancel = context.RequestAborted;
 
         IGenerationInput input = await ReadAsync(context, read, cancel);
@@ -43,27 +46,37 @@ internal sealed class GenerationHandler(
         TimeSpan? firstEvent = null;
         try
         {
-            using AdapterLeases? leases = adapter is null ? null : await AdapterLeases.AcquireAsync(loader, adapter, plan.Sequences, cancel);
-            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, leases?.Leases);
+            using AdapterLeases? leases = adapter is null ? null : await AcquireAsync(adapter, plan.Sequences, cancel);
+            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, arrived, leases?.Leases);
             await using SequenceGroup group = await SequenceGroup.StartAsync(sequences, _loop.GenerateAsync, activity.Ending, cancel);
-            firstEvent = time.GetElapsedTime(started);
+            firstEvent = Stopwatch.GetElapsedTime(arrived);
             if (plan.Fields.Stream)
                 await answer.StreamAsync(group, context, logger, cancel);
             else
                 await answer.RespondAsync(group, context.Response, cancel);
-            Log(answer.Outcome);
+            End(answer.Outcome);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            Log("cancelled by the client");
+            End("cancelled by the client");
             throw;
         }
 
         // What was refused or failed is logged where it becomes an error response.
-        void Log(string outcome) => logger.LogInformation(
-            "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
-            context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
-            firstEvent?.TotalMilliseconds, time.GetElapsedTime(started).TotalMilliseconds);
+        void End(string outcome)
+        {
+            metrics.Ended(plan, answer);
+            logger.LogInformation(
+                "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
+                context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
+                firstEvent?.TotalMilliseconds, Stopwatch.GetElapsedTime(arrived).TotalMilliseconds);
+        }
+    }
+
+    private async Task<AdapterLeases> AcquireAsync(PinnedAdapter adapter, int count, CancellationToken cancel)
+    {
+        using IDisposable wait = metrics.AwaitAdapter(adapter.Id, count);
+        return await AdapterLeases.AcquireAsync(loader, adapter, count, cancel);
     }
 
     private async Task<IGenerationInput> ReadAsync(HttpContext context, Func<JsonElement, RequestLimits, IGenerationInput> read, CancellationToken cancel)

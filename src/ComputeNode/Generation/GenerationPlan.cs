@@ -31,9 +31,13 @@ internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<Enco
     }
 
     /// <param name="requestId">Prefix of the sequences' ids.</param>
+    /// <param name="arrived">When the request came, as a <see cref="System.Diagnostics.Stopwatch"/> timestamp.</param>
     /// <param name="leases">One per sequence, or null for the base.</param>
-    public IReadOnlyList<GenerationRequest> ToSequences(string requestId, IReadOnlyList<ResidentAdapter>? leases) =>
-        [.. Enumerable.Range(0, Sequences).Select(index => new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index]))];
+    public IReadOnlyList<GenerationRequest> ToSequences(string requestId, long arrived, IReadOnlyList<ResidentAdapter>? leases) =>
+    [
+        .. Enumerable.Range(0, Sequences).Select(index =>
+            new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index], Fields.Priority) { Arrived = arrived }),
+    ];
 
     private SamplingParams SamplingOf(int index) =>
         SamplingBuilder.ForSample(Sampling, index % Fields.N) with { MaxTokens = PromptOf(index).MaxTokens };

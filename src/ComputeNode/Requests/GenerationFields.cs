@@ -32,6 +32,9 @@ internal sealed record GenerationFields
 
     public bool Stream { get; init; }
 
+    /// <summary>Smaller starts earlier.</summary>
+    public int Priority { get; init; }
+
     public bool IncludeUsage { get; init; }
 
     public bool ContinuousUsage { get; init; }
@@ -70,6 +73,7 @@ internal sealed record GenerationFields
             Sampling = SamplingFields.Read(body, limits),
             N = ReadN(body, limits),
             Stream = stream,
+            Priority = ReadPriority(body),
             IncludeUsage = includeUsage,
             ContinuousUsage = continuousUsage && includeUsage,
             PromptLogprobs = ReadPromptLogprobs(body, stream, limits),
@@ -84,6 +88,12 @@ internal sealed record GenerationFields
     {
         long n = body.Integer("n") ?? 1;
         return n >= 1 && n <= limits.MaxChoices ? (int)n : throw Refused("n", $"n must be in [1, {limits.MaxChoices}], got {n}.");
+    }
+
+    private static int ReadPriority(JsonFields body)
+    {
+        long priority = body.Integer("priority") ?? 0;
+        return priority is >= int.MinValue and <= int.MaxValue ? (int)priority : throw Refused("priority", $"priority must fit in 32 bits, got {priority}.");
     }
 
     private static int? ReadPromptLogprobs(JsonFields body, bool stream, RequestLimits limits)

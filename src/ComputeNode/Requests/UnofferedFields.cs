@@ -10,8 +10,7 @@ internal static class UnofferedFields
 {
     private static readonly string[] WhenPresent =
     [
-        "suffix", "prompt_embeds", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
-        "logprob_token_ids", "repetition_detection",
+        "suffix", "prompt_embeds", "logprob_token_ids", "repetition_detection",
     ];
 
     public static void Refuse(JsonFields body)
@@ -24,8 +23,6 @@ internal static class UnofferedFields
 
         if (body.Flag("use_beam_search") == true)
             throw NotOffered("use_beam_search", "use_beam_search: true");
-        if (body.Integer("priority") is { } priority and not 0)
-            throw NotOffered("priority", $"a priority other than 0 (got {priority})");
     }
 
     public static ApiException NotOffered(string field, string what) => new(ApiError.BadRequest($"This server does not offer {what}.", field));

@@ -17,6 +17,9 @@ internal sealed class GenerationAnswer(GenerationPlan plan, Tokenizer tokenizer,
 
     public int CompletionTokens => _choices.Sum(choice => choice.CompletionTokens);
 
+    /// <summary>Tokens of each choice so far.</summary>
+    public IEnumerable<int> TokensByChoice => _choices.Select(choice => choice.CompletionTokens);
+
     /// <summary>For the log: how many choices ended for which reason.</summary>
     public string Outcome => string.Join(", ", _choices.GroupBy(choice => choice.FinishReason ?? "failed").Select(reason => $"{reason.Count()} {reason.Key}"));
 

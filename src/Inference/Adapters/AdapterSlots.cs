@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Adapters;
 
 /// <summary>One adapter on the device. Mutable parts are guarded by <see cref="AdapterSlots"/>.</summary>
-internal sealed class AdapterSlot(int index, string id, string version, ResidentCluster cluster)
+internal sealed class AdapterSlot(int index, string id, string version, ResidentCluster cluster, ResidentCluster? residual)
 {
     /// <summary>Row in the slab.</summary>
     public int Index { get; } = index;
@@ -13,6 +13,9 @@ internal sealed class AdapterSlot(int index, string id, string version, Resident
     public string Version { get; } = version;
 
     public ResidentCluster Cluster { get; } = cluster;
+
+    /// <summary>Bases that belong to this adapter alone and are added to what its cluster gives; goes with the slot.</summary>
+    public ResidentCluster? Residual { get; } = residual;
 
     public int Leases { get; set; }
 
@@ -84,9 +87,13 @@ internal sealed class AdapterSlots : IDisposable
     public ResidentAdapter Load(AdapterWeights adapter, ResidentCluster cluster)
     {
         AdapterSlot? slot = null;
+        ResidentCluster? residual = null;
         try
         {
-            float[] packed = cluster.Pack(adapter);
+            residual = _store.UploadResiduals(adapter, cluster);
+            float[] packed = new float[(residual ?? cluster).CoreLength];
+            cluster.Pack(adapter, packed);
+            residual?.PackIdentities(packed);
             lock (_gate)
             {
                 // Another thread may have loaded it meanwhile.
@@ -95,7 +102,7 @@ internal sealed class AdapterSlots : IDisposable
                 if (_free.Count == 0 && !EvictOldest())
                     throw new AdapterSlotsExhaustedException(adapter.Id, Count);
                 EnsurePitch(packed.Length);
-                slot = new AdapterSlot(_free.Pop(), adapter.Id, adapter.Version, cluster);
+                slot = new AdapterSlot(_free.Pop(), adapter.Id, adapter.Version, cluster, residual);
                 _slab!.Write(slot.Index, packed);
                 _loaded.Add((adapter.Id, adapter.Version), slot);
                 return Lease(slot);
@@ -104,7 +111,10 @@ internal sealed class AdapterSlots : IDisposable
         finally
         {
             if (slot is null)
+            {
+                residual?.Dispose();
                 _store.Release(cluster);
+            }
         }
     }
 
@@ -171,6 +181,8 @@ internal sealed class AdapterSlots : IDisposable
     public void Dispose()
     {
         BeginStep();
+        foreach (AdapterSlot slot in _loaded.Values.Concat(_doomed))
+            slot.Residual?.Dispose();
         _slab?.Dispose();
     }
 
@@ -202,6 +214,7 @@ internal sealed class AdapterSlots : IDisposable
         slot.Idle = null;
         _doomed.Remove(slot);
         _free.Push(slot.Index);
+        slot.Residual?.Dispose();
         _store.Release(slot.Cluster);
     }
 

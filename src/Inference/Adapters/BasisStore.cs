@@ -68,6 +68,15 @@ internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device de
         }
     }
 
+    /// <summary>
+    /// The private parts of one adapter on the device, as a cluster of its own whose cores follow those of the adapter's
+    /// cluster in its slot. Belongs to the caller; null when the adapter has none.
+    /// </summary>
+    /// <exception cref="InvalidAdapterException">A part does not fit the base model.</exception>
+    public ResidentCluster? UploadResiduals(AdapterWeights adapter, ResidentCluster cluster) => adapter.Residuals.Count == 0
+        ? null
+        : new ResidentCluster($"residual:{adapter.Id}@{adapter.Version}", adapter.Residuals, config, dtype, device, cluster.CoreLength);
+
     public void Release(ResidentCluster cluster)
     {
         lock (_gate)

@@ -1,3 +1,5 @@
+using System.Collections.ObjectModel;
+
 namespace Eigengate.Inference.Adapters;
 
 /// <summary>What a cluster's adapters share about one module: y += U Σ_i Vᵀ x.</summary>
@@ -14,7 +16,14 @@ public sealed record ClusterBasis(float[] U, float[] V, int DOut, int DIn, int R
 /// <param name="Version">Content digest.</param>
 /// <param name="ClusterKey">The cluster whose bases it uses.</param>
 /// <param name="Cores">Σ by module path, each [RU, RV] row-major with all scaling folded in. A module that is missing adds nothing.</param>
-public sealed record AdapterWeights(string Id, string Version, string ClusterKey, IReadOnlyDictionary<string, float[]> Cores);
+public sealed record AdapterWeights(string Id, string Version, string ClusterKey, IReadOnlyDictionary<string, float[]> Cores)
+{
+    /// <summary>
+    /// Private low-rank parts by module path, added to what the cores give: y += P Qᵀ x, with P as U and Q as V. Also for
+    /// modules without a core.
+    /// </summary>
+    public IReadOnlyDictionary<string, ClusterBasis> Residuals { get; init; } = ReadOnlyDictionary<string, ClusterBasis>.Empty;
+}
 
 /// <summary>The low-rank factors of one module of an adapter that is served uncompressed: ΔW = Scale · B · A.</summary>
 /// <param name="A">[Rank, DIn], row-major.</param>
@@ -49,7 +58,7 @@ public static class ExactAdapter
         return transposed;
     }
 
-    private static float[] ScaledIdentity(int rank, float scale)
+    internal static float[] ScaledIdentity(int rank, float scale)
     {
         float[] core = new float[rank * rank];
         for (int i = 0; i < rank; i++)

@@ -24,6 +24,12 @@ internal sealed record SiteBasis(Matrix Shrink, IReadOnlyList<ModuleBasis> Modul
     public int ShrinkWidth { get; } = Modules.Sum(m => m.RV);
 
     public int CoreWidth { get; } = Modules.Sum(m => m.RU);
+
+    /// <summary>Where the site's cores begin in an adapter's slot, in floats; the modules' cores follow each other.</summary>
+    public int CoreOffset { get; } = Modules[0].CoreOffset;
+
+    /// <summary>Cache lines of 16 floats that the site's cores of one adapter take.</summary>
+    public int CoreLines { get; } = (Modules.Sum(m => m.RU * m.RV) + 15) / 16;
 }
 
 /// <summary>The shared bases of one adapter cluster on the device. Immutable; disposed by the store when no adapter uses it.</summary>
@@ -32,10 +38,18 @@ internal sealed class ResidentCluster : IDisposable
     private readonly SiteBasis?[] _sites;
     private readonly Dictionary<string, ModuleBasis> _modules = new(StringComparer.Ordinal);
 
+    /// <param name="key">Its name.</param>
+    /// <param name="bases">By module path.</param>
+    /// <param name="config">Of the base model.</param>
+    /// <param name="dtype">Element type on the device.</param>
+    /// <param name="device">Where the bases go.</param>
+    /// <param name="firstCore">Where its cores begin in an adapter's slot, behind those of another cluster.</param>
     /// <exception cref="InvalidAdapterException">A basis does not fit the base model.</exception>
-    public ResidentCluster(string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device)
+    public ResidentCluster(
+        string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device, int firstCore = 0)
     {
         Key = key;
+        CoreLength = firstCore;
         _sites = new SiteBasis?[config.Layers * AdaptedModule.Sites];
         var modules = bases.Select(b => (Name: b.Key, Module: AdaptedModule.Parse(b.Key, config), Basis: b.Value)).ToList();
         modules.ForEach(m => Check(m.Name, m.Module, m.Basis));
@@ -50,7 +64,7 @@ internal sealed class ResidentCluster : IDisposable
 
     public string Key { get; }
 
-    /// <summary>Floats an adapter of this cluster needs in its slot.</summary>
+    /// <summary>Floats an adapter of this cluster needs in its slot, those before its first core included.</summary>
     public int CoreLength { get; private set; }
 
     /// <summary>Widest shrunk row over all sites.</summary>
@@ -67,11 +81,12 @@ internal sealed class ResidentCluster : IDisposable
 
     public SiteBasis? At(int layer, Site site) => _sites[(layer * AdaptedModule.Sites) + (int)site];
 
-    /// <summary>Lays an adapter's cores out as its slot expects, zeros where a module is missing.</summary>
+    /// <summary>Lays an adapter's cores out as its slot expects; modules that are missing keep the zeros that are there.</summary>
+    /// <param name="adapter">Its cores.</param>
+    /// <param name="packed">The slot's content, at least <see cref="CoreLength"/> floats.</param>
     /// <exception cref="InvalidAdapterException">A core has no basis here, another size, or a value that is not finite.</exception>
-    public float[] Pack(AdapterWeights adapter)
+    public void Pack(AdapterWeights adapter, Span<float> packed)
     {
-        float[] packed = new float[CoreLength];
         foreach (var (name, core) in adapter.Cores)
         {
             if (!_modules.TryGetValue(name, out ModuleBasis? module))
@@ -84,10 +99,15 @@ internal sealed class ResidentCluster : IDisposable
 
             if (core.Any(value => !float.IsFinite(value)))
                 throw new InvalidAdapterException($"adapter '{adapter.Id}': the core of module '{name}' has a value that is not finite");
-            ExactAdapter.Transpose(core, module.RU, module.RV).CopyTo(packed, module.CoreOffset);
+            ExactAdapter.Transpose(core, module.RU, module.RV).CopyTo(packed[module.CoreOffset..]);
         }
+    }
 
-        return packed;
+    /// <summary>Lays out identities as cores: the bases themselves are what an adapter adds.</summary>
+    public void PackIdentities(Span<float> packed)
+    {
+        foreach (ModuleBasis module in _modules.Values)
+            ExactAdapter.ScaledIdentity(module.RU, 1).CopyTo(packed[module.CoreOffset..]);
     }
 
     public void Dispose()

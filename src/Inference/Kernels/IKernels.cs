@@ -23,17 +23,29 @@ internal interface IKernels : IDisposable
     /// <summary>y = x Wᵀ, or y += x Wᵀ, for the first rows.</summary>
     void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate = false);
 
+    /// <summary>y += bias on every row.</summary>
+    /// <param name="bias">[y.Width], float32.</param>
+    void AddBias(Tensor bias, Activation y);
+
+    /// <summary>RmsNorm of each query and key head of qkv by itself, in place.</summary>
+    /// <param name="query">[head dim], float32, for every query head; <paramref name="key"/> for every key head.</param>
+    void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon);
+
     /// <summary>Rotates queries and keys of qkv in place and writes keys and values to their KV slots.</summary>
     void RotateAndCache(Activation qkv, KvLayer cache);
 
     /// <summary>Causal attention of every row over its sequence's cached keys and values.</summary>
-    void Attend(Activation qkv, KvLayer cache, Activation context);
+    /// <param name="window">Positions that a row attends to at most, itself included.</param>
+    void Attend(Activation qkv, KvLayer cache, int window, Activation context);
 
     /// <summary>product = silu(gate) · up, where gateUp is [rows, gate | up].</summary>
     void SiluMultiply(Activation gateUp, Activation product);
 
     /// <summary>y[i] = x[rows[first + i]] for count rows.</summary>
     void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y);
+
+    /// <summary>Tells which cores the deltas after the next product will read.</summary>
+    void AnnounceDeltas(int layer, Site site, CoreSlab cores);
 
     /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
     void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);

@@ -10,12 +10,21 @@ internal static unsafe class TensorMemory
     public static void* Address(Tensor tensor) => (void*)THSTensor_data(tensor.Handle);
 
     /// <summary>An uninitialized tensor that no dispose scope ends.</summary>
-    public static Tensor Allocate(ScalarType dtype, Device device, params long[] shape) =>
-        torch.empty(shape, dtype: dtype, device: device).DetachFromDisposeScope();
+    public static Tensor Allocate(ScalarType dtype, Device device, params long[] shape)
+    {
+        Tensor tensor = torch.empty(shape, dtype: dtype, device: device).DetachFromDisposeScope();
+        if (device.type == DeviceType.CPU)
+            HugePages.Advise(Address(tensor), tensor.numel() * tensor.element_size());
+        return tensor;
+    }
 
     /// <summary>Zeroed, so that even a block nobody wrote holds finite numbers.</summary>
-    public static Tensor AllocateZeroed(ScalarType dtype, Device device, params long[] shape) =>
-        torch.zeros(shape, dtype: dtype, device: device).DetachFromDisposeScope();
+    public static Tensor AllocateZeroed(ScalarType dtype, Device device, params long[] shape)
+    {
+        Tensor tensor = Allocate(dtype, device, shape);
+        tensor.zero_();
+        return tensor;
+    }
 
     /// <summary>Copies values into a new tensor of the given type and device.</summary>
     public static Tensor Upload(ReadOnlySpan<float> values, ScalarType dtype, Device device, params long[] shape)

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Models;
@@ -44,13 +43,20 @@ internal sealed class TorchKernels : IKernels
     public void RmsNorm(Activation x, Tensor weight, float epsilon, Activation y, int rows)
     {
         using var scope = torch.NewDisposeScope();
-        Tensor wide = x.Rows(rows).to(ScalarType.Float32);
-        Tensor scale = wide.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
-        y.Rows(rows).copy_(wide.mul(scale).mul_(weight));
+        y.Rows(rows).copy_(Normalized(x.Rows(rows), weight, epsilon));
     }
 
     public void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate) =>
         y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
+
+    public void AddBias(Tensor bias, Activation y) => y.Rows(_step.Rows).add_(bias);
+
+    public void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon)
+    {
+        using var scope = torch.NewDisposeScope();
+        NormalizeHeads(qkv.Slice(0, _step.Rows, 0, _config.QueryWidth), _config.Heads, query, epsilon);
+        NormalizeHeads(qkv.Slice(0, _step.Rows, _config.QueryWidth, _config.KvWidth), _config.KvHeads, key, epsilon);
+    }
 
     public void RotateAndCache(Activation qkv, KvLayer cache)
     {
@@ -66,7 +72,7 @@ internal sealed class TorchKernels : IKernels
         cache.FlatValues.index_copy_(0, Now.Slots, values);
     }
 
-    public void Attend(Activation qkv, KvLayer cache, Activation context)
+    public void Attend(Activation qkv, KvLayer cache, int window, Activation context)
     {
         // Sequences with equal numbers of rows go together; decoding sequences are one such group.
         foreach (AttentionGroup group in Now.Groups)
@@ -82,7 +88,7 @@ internal sealed class TorchKernels : IKernels
             Tensor grouped = query.view(group.Sequences, queries, _config.KvHeads, share, _config.HeadDim)
                 .permute(0, 2, 1, 3, 4).reshape(group.Sequences, _config.KvHeads, queries * share, _config.HeadDim);
             Tensor scores = grouped.matmul(keys.permute(0, 2, 3, 1)).to(ScalarType.Float32).div_(MathF.Sqrt(_config.HeadDim));
-            scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask);
+            scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask(window));
             Tensor weights = torch.nn.functional.softmax(scores, -1).to(values.dtype).flatten(2, 3);
             Tensor mixed = weights.matmul(values.permute(0, 2, 1, 3))
                 .view(group.Sequences, _config.KvHeads, queries, share, _config.HeadDim).permute(0, 2, 1, 3, 4);
@@ -103,6 +109,11 @@ internal sealed class TorchKernels : IKernels
         using var scope = torch.NewDisposeScope();
         Tensor ids = TensorMemory.UploadIds([.. rows.Skip(first).Take(count)], _device);
         y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
+    }
+
+    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    {
+        // Torch gathers the cores itself.
     }
 
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
@@ -127,11 +138,19 @@ internal sealed class TorchKernels : IKernels
         _sin.Dispose();
     }
 
-    /// <summary>Sequences of one step with the same number of query rows.</summary>
-    /// <param name="QueryRows">[sequences · rows], rows of the step.</param>
-    /// <param name="KvSlots">[sequences · longest context], padded with slot 0.</param>
-    /// <param name="Mask">[sequences, 1, rows, 1, longest context], 0 where a row may look and −∞ elsewhere.</param>
-    private sealed record AttentionGroup(int Sequences, int Rows, Tensor QueryRows, Tensor KvSlots, Tensor Mask);
+    /// <summary>Along the last dimension, float32.</summary>
+    private static Tensor Normalized(Tensor x, Tensor weight, float epsilon)
+    {
+        Tensor wide = x.to(ScalarType.Float32);
+        Tensor scale = wide.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        return wide.mul(scale).mul_(weight);
+    }
+
+    private static void NormalizeHeads(Tensor part, int count, Tensor weight, float epsilon)
+    {
+        Tensor heads = part.unflatten(1, [count, -1]);
+        heads.copy_(Normalized(heads, weight, epsilon));
+    }
 
     /// <summary>The step's indices on the device; lives until the next step begins.</summary>
     private sealed class StepTensors : IDisposable
@@ -147,8 +166,8 @@ internal sealed class TorchKernels : IKernels
             Tensor positions = TensorMemory.UploadIds(step.Positions.AsSpan(0, step.Rows), device);
             Cos = cos.index_select(0, positions).unsqueeze(1);
             Sin = sin.index_select(0, positions).unsqueeze(1);
-            Groups = [.. step.Sequences.GroupBy(s => s.Rows).Select(g => Group([.. g], device))];
-            foreach (Tensor tensor in All())
+            Groups = [.. step.Sequences.GroupBy(s => s.Rows).Select(g => new AttentionGroup([.. g], device))];
+            foreach (Tensor tensor in Own())
                 tensor.DetachFromDisposeScope();
             _scope.Dispose();
         }
@@ -168,36 +187,12 @@ internal sealed class TorchKernels : IKernels
 
         public void Dispose()
         {
-            foreach (Tensor tensor in All())
+            foreach (Tensor tensor in Own())
                 tensor.Dispose();
+            foreach (AttentionGroup group in Groups)
+                group.Dispose();
         }
 
-        private IEnumerable<Tensor> All() =>
-            [TokenIds, Slots, AdapterSlots, Cos, Sin, .. Groups.SelectMany(g => (Tensor[])[g.QueryRows, g.KvSlots, g.Mask])];
-
-        private static AttentionGroup Group(SequenceRows[] sequences, Device device)
-        {
-            int rows = sequences[0].Rows, longest = sequences.Max(s => s.Context);
-            int[] slots = new int[sequences.Length * longest];
-            float[] mask = new float[sequences.Length * rows * longest];
-            Array.Fill(mask, float.NegativeInfinity);
-            var queryRows = new List<int>(sequences.Length * rows);
-            for (int s = 0; s < sequences.Length; s++)
-            {
-                SequenceRows sequence = sequences[s];
-                queryRows.AddRange(Enumerable.Range(sequence.FirstRow, rows));
-                for (int position = 0; position < sequence.Context; position++)
-                    slots[(s * longest) + position] = sequence.Blocks.Slot(position);
-                for (int row = 0; row < rows; row++)
-                    mask.AsSpan(((s * rows) + row) * longest, sequence.Context - rows + row + 1).Clear();
-            }
-
-            return new AttentionGroup(
-                sequences.Length,
-                rows,
-                TensorMemory.UploadIds(CollectionsMarshal.AsSpan(queryRows), device),
-                TensorMemory.UploadIds(slots, device),
-                TensorMemory.Upload(mask, ScalarType.Float32, device, sequences.Length, 1, rows, 1, longest));
-        }
+        private IEnumerable<Tensor> Own() => [TokenIds, Slots, AdapterSlots, Cos, Sin];
     }
 }

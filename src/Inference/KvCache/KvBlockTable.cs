@@ -1,9 +1,12 @@
 namespace Eigengate.Inference.KvCache;
 
 /// <summary>One sequence's ordered KV blocks: token position p lies in block p / block size at offset p % block size.</summary>
-public sealed class KvBlockTable(KvBlockPool pool)
+internal sealed class KvBlockTable(KvBlockPool pool, PrefixRoot root)
 {
     private int[] _blocks = new int[4];
+    private int _kept;
+    private PrefixPlace _place = new(root, 0);
+    private bool _keeps = pool.KeepsPrefixes;
 
     /// <summary>Token positions in a block.</summary>
     public int BlockSize => pool.BlockSize;
@@ -23,18 +26,69 @@ public sealed class KvBlockTable(KvBlockPool pool)
             return false;
         for (; needed > 0; needed--)
         {
-            if (Count == _blocks.Length)
-                Array.Resize(ref _blocks, 2 * Count);
-            pool.TryTake(out _blocks[Count++]);
+            pool.TryTake(out int id);
+            Add(id);
         }
 
         return true;
     }
 
-    /// <summary>Gives all blocks back.</summary>
+    /// <summary>Fills an empty table with the kept blocks of the longest known prefix.</summary>
+    /// <param name="tokens">All of the sequence's tokens.</param>
+    /// <param name="limit">Positions that may come from the cache.</param>
+    /// <returns>Positions that did; whole blocks.</returns>
+    public int SharePrefix(ReadOnlySpan<int> tokens, int limit)
+    {
+        while ((Count + 1) * BlockSize <= limit && pool.TryShare(_place, BlockOf(tokens, Count), out int id, out _place))
+        {
+            Add(id);
+            _kept++;
+        }
+
+        return Count * BlockSize;
+    }
+
+    /// <summary>
+    /// Lets later sequences find the full blocks that were computed. Where another sequence computed the same at the same
+    /// time, both hold that one's block from here on.
+    /// </summary>
+    /// <param name="tokens">All of the sequence's tokens.</param>
+    /// <param name="computed">Leading positions whose keys and values are in the cache.</param>
+    public void KeepPrefix(ReadOnlySpan<int> tokens, int computed)
+    {
+        for (; _keeps && (_kept + 1) * BlockSize <= computed; _kept++)
+        {
+            ReadOnlySpan<int> block = BlockOf(tokens, _kept);
+            if (pool.TryShare(_place, block, out int known, out PrefixPlace next))
+            {
+                pool.Release(_blocks[_kept]);
+                _blocks[_kept] = known;
+                _place = next;
+            }
+            else
+            {
+                // Where the address is taken by other tokens, what follows has no place to stand.
+                _keeps = pool.TryKeep(_blocks[_kept], _place, block, out _place);
+            }
+        }
+    }
+
+    /// <summary>Gives all blocks back, the last first.</summary>
     public void Release()
     {
         while (Count > 0)
             pool.Release(_blocks[--Count]);
+        _kept = 0;
+        _place = new PrefixPlace(root, 0);
+        _keeps = pool.KeepsPrefixes;
+    }
+
+    private ReadOnlySpan<int> BlockOf(ReadOnlySpan<int> tokens, int index) => tokens.Slice(index * BlockSize, BlockSize);
+
+    private void Add(int id)
+    {
+        if (Count == _blocks.Length)
+            Array.Resize(ref _blocks, 2 * Count);
+        _blocks[Count++] = id;
     }
 }

@@ -24,7 +24,7 @@ public sealed record ModelConfig
 
     public required int VocabularySize { get; init; }
 
-    /// <summary>Context length in tokens.</summary>
+    /// <summary>Context length in tokens, stretching included.</summary>
     public required int MaxPositions { get; init; }
 
     public required float NormEpsilon { get; init; }
@@ -32,6 +32,21 @@ public sealed record ModelConfig
     public required double RopeTheta { get; init; }
 
     public RopeScaling RopeScaling { get; init; } = RopeScaling.None;
+
+    /// <summary>The query, key and value projections have a bias.</summary>
+    public bool QkvBias { get; init; }
+
+    /// <summary>The output projection of attention has a bias.</summary>
+    public bool OutputBias { get; init; }
+
+    /// <summary>The gate, up and down projections have a bias.</summary>
+    public bool MlpBias { get; init; }
+
+    /// <summary>Each query and key head is normalized between projection and rotation.</summary>
+    public bool HeadNorm { get; init; }
+
+    /// <summary>[layers], positions that a row attends to at most, itself included; int.MaxValue where there is no limit.</summary>
+    public required IReadOnlyList<int> Windows { get; init; }
 
     /// <summary>The head shares the embedding matrix; null when the file does not say, then the presence of lm_head decides.</summary>
     public bool? TiedEmbeddings { get; init; }
@@ -51,9 +66,11 @@ public sealed record ModelConfig
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return new ConfigReader(path, document.RootElement).Read();
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? new ConfigReader(new ConfigObject(path, "", document.RootElement)).Read()
+                : throw new InvalidModelException($"'{path}' is not a JSON object");
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new InvalidModelException($"'{path}' is not a valid config.json: {e.Message}", e);
         }

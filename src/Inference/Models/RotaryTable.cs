@@ -6,6 +6,7 @@ internal sealed class RotaryTable
     public RotaryTable(ModelConfig config, int positions)
     {
         double[] frequencies = config.RopeScaling.Frequencies(config.HeadDim, config.RopeTheta);
+        float magnitude = (float)config.RopeScaling.Magnitude;
         Half = frequencies.Length;
         Positions = positions;
         Cos = GC.AllocateUninitializedArray<float>(positions * Half, pinned: true);
@@ -16,8 +17,8 @@ internal sealed class RotaryTable
             {
                 // Checkpoints are trained with angles computed in float32.
                 float angle = position * (float)frequencies[i];
-                Cos[(position * Half) + i] = MathF.Cos(angle);
-                Sin[(position * Half) + i] = MathF.Sin(angle);
+                Cos[(position * Half) + i] = MathF.Cos(angle) * magnitude;
+                Sin[(position * Half) + i] = MathF.Sin(angle) * magnitude;
             }
         }
     }

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using Eigengate.Inference.Sampling.Json;
-using Eigengate.Inference.Tokenization;
+using Eigengate.Inference.Sampling.Constraints;
 
 namespace Eigengate.Inference.Sampling;
 
@@ -19,7 +18,7 @@ public sealed class TokenSampler
     private readonly int _eosId;
     private readonly int[] _endIds;
     private readonly Penalties? _penalties;
-    private readonly JsonObjectConstraint? _json;
+    private readonly ConstraintCursor? _constraint;
     private readonly List<int> _output = [];
     private SequenceRandom _random;
 
@@ -28,14 +27,12 @@ public sealed class TokenSampler
     /// <param name="eosId">The primary end token.</param>
     /// <param name="extraEosIds">Further end tokens.</param>
     /// <param name="promptIds">For the repetition penalty.</param>
-    /// <param name="tokenizer">Required when the output is to be a JSON object.</param>
     public TokenSampler(
         SamplingParams p,
         int vocabularySize,
         int eosId,
         IReadOnlyList<int> extraEosIds,
-        IReadOnlyList<int> promptIds,
-        Tokenizer? tokenizer = null)
+        IReadOnlyList<int> promptIds)
     {
         bool Known(int id) => (uint)id < (uint)vocabularySize;
         if (!Known(eosId))
@@ -50,8 +47,7 @@ public sealed class TokenSampler
         _eosId = eosId;
         _endIds = [.. p.StopTokenIds.Concat(extraEosIds).Append(eosId).Where(Known).Distinct()];
         _penalties = Penalties.For(p, promptIds, vocabularySize);
-        if (p.JsonObject)
-            _json = new JsonObjectConstraint(tokenizer ?? throw new ArgumentNullException(nameof(tokenizer)), _endIds);
+        _constraint = p.Constraint is { } masks ? new ConstraintCursor(masks, _endIds) : null;
         _random = new SequenceRandom((ulong)(p.Seed ?? Random.Shared.NextInt64()));
     }
 
@@ -76,15 +72,15 @@ public sealed class TokenSampler
     {
         if (logits.Length != _vocabularySize)
             throw new ArgumentException($"{logits.Length} logits were given for a vocabulary of {_vocabularySize}", nameof(logits));
-        if (_json is not null)
+        if (_constraint is not null)
         {
             var masked = SamplingScratch.Current.Masked(logits.Length);
-            _json.Mask(logits, masked);
+            _constraint.Mask(logits, masked);
             logits = masked;
         }
 
         var id = Choose(logits);
-        _json?.Accept(id);
+        _constraint?.Accept(id);
         var logprobs = _params.Logprobs is { } top ? Score(logits, id, top) : null;
         _output.Add(id);
         _penalties?.Add(id);

@@ -10,6 +10,9 @@ internal sealed class PromptScorer(IReadOnlyList<int> prompt, int top)
 
     public bool Done => _scores.Count == prompt.Count;
 
+    /// <summary>Leading positions whose logits were used.</summary>
+    public int Scored => _scores.Count - 1;
+
     /// <param name="position">Position of the token the logits follow; they score the next prompt token.</param>
     /// <param name="logits">[vocabulary]</param>
     public void Score(int position, ReadOnlySpan<float> logits)

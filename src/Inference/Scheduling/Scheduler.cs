@@ -3,13 +3,13 @@ using Eigengate.Inference.KvCache;
 namespace Eigengate.Inference.Scheduling;
 
 /// <summary>
-/// Owns the queues and decides what runs next, first come first served. Running sequences go first, one token each
-/// while decoding; what is left of the token budget goes to prompts, in chunks. When blocks run out the youngest
-/// running sequence is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
+/// Owns the queues and decides what runs next. Running sequences go first, one token each while decoding; what is left of
+/// the token budget goes to prompts, in chunks, in the order of <see cref="WaitingQueue"/>. When blocks run out the youngest
+/// running sequence of the worst priority is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
 /// </summary>
 internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudget)
 {
-    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly WaitingQueue _waiting = new();
     private readonly List<Sequence> _running = [];
     private readonly List<ScheduledSequence> _scheduled = [];
 
@@ -21,10 +21,19 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
 
     public long Preemptions { get; private set; }
 
+    /// <summary>Tokens of sequences that began to run while prefixes are kept.</summary>
+    public long PrefixQueries { get; private set; }
+
+    /// <summary>How many of these were in the cache.</summary>
+    public long PrefixHits { get; private set; }
+
+    /// <summary>Starts all counts again from zero.</summary>
+    public void ResetCounts() => Preemptions = PrefixQueries = PrefixHits = 0;
+
     public void Add(Sequence sequence)
     {
         sequence.Status = SequenceStatus.Waiting;
-        _waiting.AddLast(sequence);
+        _waiting.Add(sequence);
     }
 
     /// <summary>Chooses the next step's tokens and reserves their KV blocks. Empty only when there is nothing to do. Valid until the next call.</summary>
@@ -38,7 +47,12 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     }
 
     /// <summary>Records that the scheduled tokens are in the cache.</summary>
-    public static void Commit(ScheduledSequence scheduled) => scheduled.Sequence.Computed += scheduled.Tokens;
+    public static void Commit(ScheduledSequence scheduled)
+    {
+        Sequence sequence = scheduled.Sequence;
+        sequence.Computed += scheduled.Tokens;
+        sequence.Blocks.KeepPrefix(sequence.TokenSpan, sequence.Computed);
+    }
 
     /// <summary>Ends a sequence wherever it stands and frees its blocks; false when it had ended before.</summary>
     public bool Finish(Sequence sequence)
@@ -56,6 +70,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         }
 
         sequence.Status = SequenceStatus.Finished;
+        WaitingQueue.Settle(sequence);
         sequence.Blocks.Release();
         return true;
     }
@@ -77,21 +92,22 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     private int ContinueRunning(int budget, out bool preempted)
     {
         preempted = false;
-        for (int i = 0; i < _running.Count && budget > 0; i++)
+        for (int i = 0; i < _running.Count && budget > 0;)
         {
             Sequence sequence = _running[i];
             int tokens = Math.Min(sequence.Remaining, budget);
             while (sequence.Status == SequenceStatus.Running && !sequence.Blocks.TryReserve(sequence.Computed + tokens))
             {
-                // The youngest has lost the least; it may be this very sequence.
-                Preempt(_running[^1]);
+                Preempt(Victim(first: i));
                 preempted = true;
             }
 
+            // It may itself have had to go; then the next one stands here.
             if (sequence.Status != SequenceStatus.Running)
-                break;
+                continue;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
             budget -= tokens;
+            i++;
         }
 
         return budget;
@@ -99,20 +115,49 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
 
     private void AdmitWaiting(int budget)
     {
-        while (budget > 0 && _running.Count < maxRunning && _waiting.First is { } first)
+        while (budget > 0 && _running.Count < maxRunning && _waiting.Peek() is { } sequence)
         {
             // Room for every known token, not just this chunk: a prompt that starts should also finish.
-            Sequence sequence = first.Value;
-            if (pool.BlocksFor(sequence.Tokens.Count) > pool.Free)
+            int cached = sequence.Blocks.SharePrefix(sequence.TokenSpan, sequence.Skippable);
+            if (pool.BlocksFor(sequence.Tokens.Count) - sequence.Blocks.Count > pool.Free)
+            {
+                sequence.Blocks.Release();
                 return;
+            }
+
+            sequence.Computed = cached;
+            CountPrefix(sequence);
             int tokens = Math.Min(sequence.Remaining, budget);
-            sequence.Blocks.TryReserve(tokens);
-            _waiting.RemoveFirst();
+            sequence.Blocks.TryReserve(cached + tokens);
+            _waiting.Admit(sequence);
             _running.Add(sequence);
             sequence.Status = SequenceStatus.Running;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
             budget -= tokens;
         }
+    }
+
+    /// <summary>Once a sequence: what it finds again after preemption is its own.</summary>
+    private void CountPrefix(Sequence sequence)
+    {
+        if (sequence.CachedPromptTokens is not null || !pool.KeepsPrefixes)
+            return;
+        sequence.CachedPromptTokens = sequence.Computed;
+        PrefixQueries += sequence.Tokens.Count;
+        PrefixHits += sequence.Computed;
+    }
+
+    /// <summary>Of the worst priority the youngest, which has lost the least, among those that have no tokens in this step yet.</summary>
+    private Sequence Victim(int first)
+    {
+        Sequence victim = _running[^1];
+        for (int i = _running.Count - 2; i >= first; i--)
+        {
+            if (_running[i].Request.Priority > victim.Request.Priority)
+                victim = _running[i];
+        }
+
+        return victim;
     }
 
     private void Preempt(Sequence sequence)
@@ -121,7 +166,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         sequence.Blocks.Release();
         sequence.Computed = 0;
         sequence.Status = SequenceStatus.Waiting;
-        _waiting.AddFirst(sequence);
+        _waiting.PutBack(sequence);
         Preemptions++;
     }
 }

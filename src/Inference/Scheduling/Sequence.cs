@@ -1,6 +1,8 @@
+using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
+using Eigengate.Inference.Metrics;
 using Eigengate.Inference.Sampling;
 
 namespace Eigengate.Inference.Scheduling;
@@ -16,6 +18,9 @@ internal enum SequenceStatus
 /// <summary>One prompt being continued, from admission to its end. Touched by the engine thread only, except <see cref="Events"/>.</summary>
 internal sealed class Sequence
 {
+    /// <summary>Kept by <see cref="EngineMetrics"/>.</summary>
+    public SequenceTimes Times;
+
     private readonly List<int> _tokens;
 
     public Sequence(GenerationRequest request, KvBlockPool pool, ChannelWriter<GenerationEvent> events, TokenSampler sampler, OutputText output)
@@ -24,7 +29,8 @@ internal sealed class Sequence
         Events = events;
         Sampler = sampler;
         Output = output;
-        Blocks = new KvBlockTable(pool);
+        Blocks = new KvBlockTable(
+            pool, request.Adapter is { } adapter ? new PrefixRoot(adapter.Id, adapter.Version, adapter.Slot.Cluster.Key) : PrefixRoot.BaseModel);
         Scorer = request.Sampling.PromptLogprobs is { } top ? new PromptScorer(request.PromptIds, top) : null;
         _tokens = [.. request.PromptIds];
     }
@@ -44,6 +50,9 @@ internal sealed class Sequence
     /// <summary>Prompt and output so far.</summary>
     public IReadOnlyList<int> Tokens => _tokens;
 
+    /// <summary>The same; valid until the next token is appended.</summary>
+    public ReadOnlySpan<int> TokenSpan => CollectionsMarshal.AsSpan(_tokens);
+
     public int PromptLength => Request.PromptIds.Count;
 
     public int Generated => _tokens.Count - PromptLength;
@@ -54,7 +63,22 @@ internal sealed class Sequence
     /// <summary>Tokens the model has not seen yet: one while decoding, more during prefill or after preemption.</summary>
     public int Remaining => _tokens.Count - Computed;
 
+    /// <summary>Leading tokens whose logits nobody needs: not those of the last, nor of a prompt token whose successor is still to be scored.</summary>
+    public int Skippable => Scorer is { Done: false } scorer ? scorer.Scored : _tokens.Count - 1;
+
+    /// <summary>Prompt tokens that were in the cache when it first began to run; null before, and without a prefix cache.</summary>
+    public int? CachedPromptTokens { get; set; }
+
     public ResidentCluster? Cluster => Request.Adapter?.Slot.Cluster;
+
+    /// <summary>What its adapter adds beside the cluster's bases.</summary>
+    public ResidentCluster? Residual => Request.Adapter?.Slot.Residual;
+
+    /// <summary>The adapter's row in the slab, or −1 for the base model.</summary>
+    public int AdapterSlot => Request.Adapter?.Slot.Index ?? -1;
+
+    /// <summary>What it is charged to, from when it was queued to its end.</summary>
+    public FairShare? Share { get; set; }
 
     /// <summary>Was scheduled at least once, so it no longer counts as queued.</summary>
     public bool Started { get; set; }

@@ -12,13 +12,15 @@ internal readonly record struct SequenceRows(KvBlockTable Blocks, int FirstRow, 
 
 /// <summary>
 /// A step as the model sees it: one flat batch of tokens, prefill and decode mixed. Rows of one sequence are
-/// consecutive, and sequences of one adapter cluster follow each other. Reused from step to step.
+/// consecutive, and sequences of one adapter cluster follow each other, therein those of one adapter. Reused from step to step.
 /// </summary>
 internal sealed class StepInput(int maxRows)
 {
     private readonly List<SequenceRows> _sequences = [];
     private readonly List<ClusterSegment> _segments = [];
     private readonly List<int> _logitRows = [];
+    private int _clusterSegment;
+    private int _residualSegment;
 
     /// <summary>Tokens in the step.</summary>
     public int Rows { get; private set; }
@@ -37,7 +39,10 @@ internal sealed class StepInput(int maxRows)
 
     public IReadOnlyList<SequenceRows> Sequences => _sequences;
 
-    /// <summary>Rows with an adapter, by cluster. Rows of the base model alone are in none.</summary>
+    /// <summary>
+    /// Rows with an adapter, by cluster; rows of an adapter with a private residual are in a segment of that as well. Rows of
+    /// the base model alone are in none.
+    /// </summary>
     public IReadOnlyList<ClusterSegment> Segments => _segments;
 
     /// <summary>Rows whose logits are wanted, ascending.</summary>
@@ -64,7 +69,7 @@ internal sealed class StepInput(int maxRows)
             TokenIds[Rows] = sequence.Tokens[position];
             Positions[Rows] = position;
             SlotMapping[Rows] = sequence.Blocks.Slot(position);
-            AdapterSlot[Rows] = sequence.Request.Adapter?.Slot.Index ?? -1;
+            AdapterSlot[Rows] = sequence.AdapterSlot;
             if (allLogits || (lastLogits && i == tokens - 1))
                 _logitRows.Add(Rows);
             Rows++;
@@ -72,14 +77,21 @@ internal sealed class StepInput(int maxRows)
 
         _sequences.Add(new SequenceRows(sequence.Blocks, firstRow, tokens, sequence.Computed + tokens));
         if (sequence.Cluster is { } cluster)
-            AddToSegment(cluster, firstRow, tokens);
+            AddToSegment(cluster, firstRow, tokens, ref _clusterSegment);
+        if (sequence.Residual is { } residual)
+            AddToSegment(residual, firstRow, tokens, ref _residualSegment);
     }
 
-    private void AddToSegment(ResidentCluster cluster, int firstRow, int tokens)
+    /// <param name="last">Index of the segment that was last added to, of clusters or of residuals.</param>
+    private void AddToSegment(ResidentCluster cluster, int firstRow, int tokens, ref int last)
     {
-        if (_segments.Count > 0 && ReferenceEquals(_segments[^1].Cluster, cluster) && _segments[^1].Start + _segments[^1].Count == firstRow)
-            _segments[^1] = _segments[^1] with { Count = _segments[^1].Count + tokens };
-        else
-            _segments.Add(new ClusterSegment(cluster, firstRow, tokens));
+        if (last < _segments.Count && ReferenceEquals(_segments[last].Cluster, cluster) && _segments[last].Start + _segments[last].Count == firstRow)
+        {
+            _segments[last] = _segments[last] with { Count = _segments[last].Count + tokens };
+            return;
+        }
+
+        last = _segments.Count;
+        _segments.Add(new ClusterSegment(cluster, firstRow, tokens));
     }
 }

@@ -13,7 +13,7 @@ internal static class SentencePieceReader
     public static TokenizerParts Read(string file, JsonField config)
     {
         var model = SentencePieceModel.Read(file);
-        var decoder = TokenDecoder.SentencePiece(model.ByteFallback, model.AddDummyPrefix ? 1 : 0);
+        var decoder = TokenDecoder.SentencePiece(model.ByteFallback, model.RemoveExtraWhitespaces ? int.MaxValue : model.AddDummyPrefix ? 1 : 0);
         var ids = new Dictionary<string, int>();
         for (var id = 0; id < model.Pieces.Count; id++)
         {
@@ -52,7 +52,10 @@ internal static class SentencePieceReader
             text = string.Join(' ', text.Split(' ', StringSplitOptions.RemoveEmptyEntries));
         if (text.Length > 0 && model.AddDummyPrefix && (first || everySegment))
             text = " " + text;
-        return text.Replace(" ", Space, StringComparison.Ordinal);
+        text = text.Replace(" ", Space, StringComparison.Ordinal);
+
+        // At the end, and only there, the written form of a space counts as one.
+        return model.RemoveExtraWhitespaces ? text.TrimEnd(Space[0]) : text;
     };
 
     /// <summary>

@@ -28,7 +28,7 @@ internal static class TokenizerJsonReader
         foreach (var (piece, id) in pieces)
             bytes[id] = decoder.Decode(piece);
         foreach (var token in added)
-            bytes[token.Id] = Encoding.UTF8.GetBytes(token.Content);
+            bytes[token.Id] = decoder.Decode(token.Content);
         var (prefix, suffix) = PostProcessorReader.Read(root["post_processor"]);
         return new TokenizerParts(
             file,

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 using TorchSharp;
 
@@ -16,6 +17,7 @@ public sealed class Bundle : IDisposable
 {
     private readonly string _directory;
     private readonly Dictionary<string, BundleAdapter> _adapters;
+    private readonly Dictionary<string, BundleModule> _modules;
     private readonly ConcurrentDictionary<string, Lazy<SafetensorsFile>> _coreFiles = new(StringComparer.Ordinal);
 
     private Bundle(string directory, BundleManifest manifest)
@@ -23,9 +25,13 @@ public sealed class Bundle : IDisposable
         _directory = directory;
         Manifest = manifest;
         _adapters = manifest.Adapters.ToDictionary(a => a.Id, StringComparer.Ordinal);
+        _modules = manifest.Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
     }
 
     public BundleManifest Manifest { get; }
+
+    /// <summary>Where it lies.</summary>
+    public string Folder => _directory;
 
     /// <param name="directory">Folder with manifest.json.</param>
     /// <param name="verify">Whether to read every data file and compare its SHA-256; existence is always checked.</param>
@@ -36,9 +42,11 @@ public sealed class Bundle : IDisposable
         if (!File.Exists(path))
             throw new BundleFormatException(path, "the file is missing; a bundle folder holds a manifest");
         BundleManifest manifest;
+        byte[] json;
         try
         {
-            manifest = JsonSerializer.Deserialize<BundleManifest>(File.ReadAllBytes(path), BundleManifest.Json)
+            json = File.ReadAllBytes(path);
+            manifest = JsonSerializer.Deserialize<BundleManifest>(json, BundleManifest.Json)
                 ?? throw new BundleFormatException(path, "holds null; an object was expected");
         }
         catch (Exception e) when (e is JsonException or IOException and not BundleFormatException)
@@ -46,7 +54,7 @@ public sealed class Bundle : IDisposable
             throw new BundleFormatException(path, $"is not a bundle manifest: {e.Message}", e);
         }
 
-        ManifestCheck.Require(manifest, path);
+        ManifestCheck.Require(manifest, json, path);
         foreach (BundleFile file in manifest.Bases.Select(b => new BundleFile(b.File, b.Sha256)).Concat(manifest.Cores))
             CheckFile(Path.Combine(directory, file.File), file.Sha256, verify);
         return new Bundle(directory, manifest);
@@ -76,19 +84,41 @@ public sealed class Bundle : IDisposable
     /// <summary>The same one module at a time, in the manifest's order; the caller disposes each.</summary>
     internal IEnumerable<(string Module, SharedBasis Basis)> StreamBasis(int cluster) => StreamBasis(BasisEntry(cluster));
 
-    /// <summary>The cores of one adapter by module path.</summary>
-    /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
-    /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
-    public IReadOnlyDictionary<string, CoreMatrix> ReadCores(string adapterId)
+    /// <summary>The basis of one module in one cluster, or null when that cluster has none there. The caller disposes it.</summary>
+    /// <inheritdoc cref="ReadBasis(int)" path="/exception"/>
+    public SharedBasis? ReadBasis(int cluster, string module)
     {
-        var cores = new SortedDictionary<string, CoreMatrix>(StringComparer.Ordinal);
-        foreach (var (module, file, tensor) in CoreEntries(Adapter(adapterId)))
-            cores.Add(module, Bundles.CoreBlob.ReadCore(file, tensor, adapterId));
-        return cores;
+        BundleBasis entry = BasisEntry(cluster);
+        if (!_modules.TryGetValue(module, out BundleModule? shape) || !entry.Ranks.TryGetValue(module, out int[]? rank))
+            return null;
+        string path = Path.Combine(_directory, entry.File);
+        try
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(path);
+            return ReadBasis(file, shape, rank);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(path, e.Message, e);
+        }
     }
 
+    /// <summary>Whether it has an adapter of this id.</summary>
+    public bool Contains(string adapterId) => _adapters.ContainsKey(adapterId);
+
+    /// <summary>The cores of one adapter by module path; modules without a basis in its cluster have none.</summary>
+    /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
+    /// <exception cref="BundleFormatException">The file does not hold what the manifest says.</exception>
+    public IReadOnlyDictionary<string, CoreMatrix> ReadCores(string adapterId) =>
+        ReadParts(adapterId, part => part.Core is null ? null : AdapterPart.ReadCore(part.File, part.Core, adapterId));
+
+    /// <summary>The private residuals of one adapter by module path; empty when the bundle has none.</summary>
+    /// <inheritdoc cref="ReadCores" path="/exception"/>
+    public IReadOnlyDictionary<string, PrivateResidual> ReadResiduals(string adapterId) =>
+        ReadParts(adapterId, part => part.Residual is var (p, q) ? AdapterPart.ReadResidual(part.File, p, q, adapterId) : null);
+
     /// <summary>
-    /// The adapter's cores as a self-contained safetensors container, to be stored elsewhere and read by
+    /// The adapter's cores and private residuals as a self-contained safetensors container, to be stored elsewhere and read by
     /// <see cref="Bundles.CoreBlob.Parse(ReadOnlyMemory{byte})"/>.
     /// </summary>
     /// <inheritdoc cref="ReadCores" path="/exception"/>
@@ -100,8 +130,12 @@ public sealed class Bundle : IDisposable
             .Metadata("cluster", adapter.Cluster.ToString(CultureInfo.InvariantCulture))
             .Metadata("generation", Manifest.Generation)
             .Metadata("digest", adapter.Digest);
-        foreach (var (module, file, tensor) in CoreEntries(adapter))
-            writer.AddRaw(module, tensor.DType, tensor.Shape, file.Bytes(tensor).ToArray());
+        foreach (AdapterPart part in Parts(adapter))
+        {
+            foreach (TensorEntry tensor in part.Tensors)
+                StoredTensor.Copy(part.File, tensor.Name, writer, part.Module + tensor.Name[BundleWriter.CoreName(adapter.Id, part.Module).Length..]);
+        }
+
         return writer.ToArray();
     }
 
@@ -117,32 +151,37 @@ public sealed class Bundle : IDisposable
         }
     }
 
-    private IEnumerable<(string Module, SafetensorsFile File, TensorEntry Tensor)> CoreEntries(BundleAdapter adapter)
+    private SortedDictionary<string, T> ReadParts<T>(string adapterId, Func<AdapterPart, T?> read)
+        where T : class
     {
-        SafetensorsFile file = CoreFile(adapter.CoresFile);
-        Dictionary<string, int[]> ranks = Array.Find(Manifest.Bases, b => b.Cluster == adapter.Cluster)!.Ranks;
-        foreach (string module in adapter.Modules)
+        var values = new SortedDictionary<string, T>(StringComparer.Ordinal);
+        try
         {
-            string name = BundleWriter.CoreName(adapter.Id, module);
-            if (!file.Tensors.TryGetValue(name, out TensorEntry? tensor))
-                throw new BundleFormatException(file.Source, $"tensor '{name}' is missing");
-            if (!ranks.TryGetValue(module, out int[]? rank) || !Fits(tensor.Shape, rank))
+            foreach (AdapterPart part in Parts(Adapter(adapterId)))
             {
-                throw new BundleFormatException(
-                    file.Source, $"tensor '{name}' is [{string.Join(", ", tensor.Shape)}]; the basis of cluster {adapter.Cluster} has [{string.Join(", ", rank ?? [])}]");
+                if (read(part) is { } value)
+                    values.Add(part.Module, value);
             }
 
-            yield return (module, file, tensor);
+            return values;
+        }
+        catch (SafetensorsException e)
+        {
+            throw new BundleFormatException(_directory, e.Message, e);
         }
     }
 
-    /// <summary>[r_U, r_V], or a diagonal [r] on a basis of r and r columns.</summary>
-    private static bool Fits(ReadOnlySpan<long> shape, int[] rank) => shape switch
+    private IEnumerable<AdapterPart> Parts(BundleAdapter adapter)
     {
-        [var r] => r == rank[0] && r == rank[1],
-        [var u, var v] => u == rank[0] && v == rank[1],
-        _ => false,
-    };
+        SafetensorsFile file = CoreFile(adapter.CoresFile);
+        Dictionary<string, int[]> ranks = Manifest.Bases[adapter.Cluster].Ranks;
+        foreach (string module in adapter.Modules)
+        {
+            if (!_modules.TryGetValue(module, out BundleModule? shape))
+                throw new BundleFormatException(file.Source, $"adapter '{adapter.Id}' adapts {module}, which is not in the list of modules");
+            yield return AdapterPart.Find(file, adapter, shape, ranks.GetValueOrDefault(module));
+        }
+    }
 
     private SafetensorsFile CoreFile(string name)
     {
@@ -157,6 +196,19 @@ public sealed class Bundle : IDisposable
         }
     }
 
+    /// <summary>Numbers in bases, cores and residuals; not their scales.</summary>
+    internal long CountNumbers()
+    {
+        long count = 0;
+        foreach (string name in Manifest.Bases.Select(b => b.File).Concat(Manifest.Cores.Select(c => c.File)))
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(_directory, name));
+            count += file.Tensors.Values.Where(t => !t.Name.EndsWith(StoredTensor.ScaleSuffix, StringComparison.Ordinal)).Sum(t => t.Count);
+        }
+
+        return count;
+    }
+
     private BundleBasis BasisEntry(int cluster) => Array.Find(Manifest.Bases, b => b.Cluster == cluster)
         ?? throw new ArgumentOutOfRangeException(nameof(cluster), cluster, $"the bundle has {Manifest.Clusters} clusters");
 
@@ -168,10 +220,12 @@ public sealed class Bundle : IDisposable
         {
             if (!entry.Ranks.TryGetValue(module.Path, out int[]? rank))
                 continue;
-            yield return (module.Path, Reading(path, () => new SharedBasis(
-                ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]))));
+            yield return (module.Path, Reading(path, () => ReadBasis(file, module, rank)));
         }
     }
+
+    private static SharedBasis ReadBasis(SafetensorsFile file, BundleModule module, int[] rank) => new(
+        ReadMatrix(file, $"{module.Path}.U", module.DOut, rank[0]), ReadMatrix(file, $"{module.Path}.V", module.DIn, rank[1]));
 
     private static T Reading<T>(string path, Func<T> read)
     {

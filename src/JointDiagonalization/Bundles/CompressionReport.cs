@@ -1,3 +1,6 @@
+using System.Text.Json;
+using Eigengate.JointDiagonalization.Reports;
+
 namespace Eigengate.JointDiagonalization.Bundles;
 
 /// <summary>report.json beside the manifest. All errors are relative squared Frobenius errors of unit-norm products, means over non-zero products.</summary>
@@ -5,9 +8,35 @@ public sealed record CompressionReport
 {
     public const string FileName = "report.json";
 
+    /// <summary>The report beside a bundle; null when there is none, since a bundle does not need one.</summary>
+    /// <exception cref="BundleFormatException">It is there but is no report.</exception>
+    public static CompressionReport? TryRead(string bundleFolder)
+    {
+        string path = Path.Combine(bundleFolder, FileName);
+        if (!File.Exists(path))
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize<CompressionReport>(File.ReadAllBytes(path), BundleManifest.Json)
+                ?? throw new BundleFormatException(path, "holds null; an object was expected");
+        }
+        catch (JsonException e)
+        {
+            throw new BundleFormatException(path, $"is not a compression report: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The report beside a bundle.</summary>
+    /// <exception cref="BundleFormatException">The report is missing or not one.</exception>
+    public static CompressionReport Read(string bundleFolder) => TryRead(bundleFolder)
+        ?? throw new BundleFormatException(Path.Combine(bundleFolder, FileName), "the file is missing; compress writes it beside the manifest");
+
     public required string Method { get; init; }
 
     public required int[] Rank { get; init; }
+
+    /// <summary>Largest rank of any private residual.</summary>
+    public required int Residual { get; init; }
 
     public required int Clusters { get; init; }
 
@@ -38,9 +67,35 @@ public sealed record CompressionReport
     /// <summary>Size of the bundle's data files.</summary>
     public required long BytesOut { get; init; }
 
-    /// <summary>1 − (numbers in bases and cores) / (numbers in all A and B), real shapes.</summary>
+    /// <summary>1 − (numbers in bases, cores and private residuals) / (numbers in all A and B), real shapes.</summary>
     public required double ParametersSaved { get; init; }
+
+    /// <summary>As in the manifest.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>Storage type of the bundle, as in the manifest.</summary>
+    public string? Dtype { get; init; }
+
+    /// <summary>Adapters that could not be used.</summary>
+    public SkippedAdapter[] LeftOut { get; init; } = [];
+
+    /// <summary>In ordinal order of their paths; empty when adapters were added after the fit.</summary>
+    public ReportModule[] Modules { get; init; } = [];
+
+    /// <summary>Null when the run was asked to leave it out.</summary>
+    public ErrorSurvey? Survey { get; init; }
 }
+
+/// <summary>Errors of one module over all clusters; means over its non-zero products.</summary>
+/// <param name="Path">Module path in the base model.</param>
+/// <param name="DOut">Rows of the weight.</param>
+/// <param name="DIn">Columns of the weight.</param>
+/// <param name="Products">Non-zero products.</param>
+/// <param name="RelSqError">The error reached.</param>
+/// <param name="TailU">Energy beyond the first r_U directions of the output side; null when not certified.</param>
+/// <param name="TailV">The same for r_V and the input side.</param>
+/// <param name="LowerBound">No bases of these ranks reach less with this assignment; null when not certified.</param>
+public sealed record ReportModule(string Path, int DOut, int DIn, int Products, double RelSqError, double? TailU, double? TailV, double? LowerBound);
 
 /// <summary>Errors of one adapter, by module path.</summary>
 public sealed record ReportAdapter(string Id, int Cluster, double RelSqError, SortedDictionary<string, double> Modules);

@@ -1,29 +1,29 @@
 using System.Globalization;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization.Bundles;
 
-/// <summary>One core in serving form, y += U Σ Vᵀ x: row-major [r_U, r_V], norm folded in.</summary>
-public sealed record CoreMatrix(float[] Values, int RankU, int RankV)
-{
-    /// <summary>The square core that a stored diagonal [r] stands for, so that serving knows one form only.</summary>
-    internal static CoreMatrix FromDiagonal(float[] diagonal)
-    {
-        int rank = diagonal.Length;
-        float[] values = new float[rank * rank];
-        for (int j = 0; j < rank; j++)
-            values[(j * rank) + j] = diagonal[j];
-        return new CoreMatrix(values, rank, rank);
-    }
-}
-
 /// <summary>
 /// Everything a compute node needs to serve one adapter on a resident basis, in one self-contained safetensors container:
-/// tensors <c>&lt;module&gt;</c> [r_U, r_V], or [r] for a diagonal core, and metadata adapter, cluster, generation, digest (docs/bundle-format.md).
+/// tensors <c>&lt;module&gt;</c> [r_U, r_V], or [r] for a diagonal core, private residuals <c>&lt;module&gt;.P</c> and
+/// <c>&lt;module&gt;.Q</c>, and metadata adapter, cluster, generation, digest (docs/bundle-format.md).
 /// </summary>
-public sealed record CoreBlob(string Adapter, int Cluster, string Generation, string Digest, IReadOnlyDictionary<string, CoreMatrix> Cores)
+/// <param name="Adapter">Adapter id.</param>
+/// <param name="Cluster">The cluster whose bases the cores belong to.</param>
+/// <param name="Generation">Of the bundle; bases of another one must not be used.</param>
+/// <param name="Digest">Of the source adapter.</param>
+/// <param name="Cores">By module path.</param>
+/// <param name="Residuals">By module path; what is added to the core's product.</param>
+public sealed record CoreBlob(
+    string Adapter,
+    int Cluster,
+    string Generation,
+    string Digest,
+    IReadOnlyDictionary<string, CoreMatrix> Cores,
+    IReadOnlyDictionary<string, PrivateResidual> Residuals)
 {
-    /// <exception cref="BundleFormatException">Not a core blob: truncated, metadata missing, or a tensor that is no finite matrix or diagonal.</exception>
+    /// <exception cref="BundleFormatException">Not a core blob: truncated, metadata missing, or a tensor that is not one of these, or not finite.</exception>
     public static CoreBlob Parse(ReadOnlyMemory<byte> bytes)
     {
         const string source = "core blob";
@@ -37,9 +37,10 @@ public sealed record CoreBlob(string Adapter, int Cluster, string Generation, st
             if (!int.TryParse(clusterText, NumberStyles.None, CultureInfo.InvariantCulture, out int cluster))
                 throw new BundleFormatException(source, $"metadata 'cluster' of adapter '{adapter}' is '{clusterText}'; a number was expected");
             var cores = new SortedDictionary<string, CoreMatrix>(StringComparer.Ordinal);
+            var residuals = new SortedDictionary<string, PrivateResidual>(StringComparer.Ordinal);
             foreach (TensorEntry entry in file.Tensors.Values)
-                cores.Add(entry.Name, ReadCore(file, entry, adapter));
-            return new CoreBlob(adapter, cluster, Metadata("generation"), Metadata("digest"), cores);
+                Read(file, entry, adapter, cores, residuals);
+            return new CoreBlob(adapter, cluster, Metadata("generation"), Metadata("digest"), cores, residuals);
         }
         catch (SafetensorsException e)
         {
@@ -72,14 +73,22 @@ public sealed record CoreBlob(string Adapter, int Cluster, string Generation, st
         }
     }
 
-    internal static CoreMatrix ReadCore(SafetensorsFile file, TensorEntry entry, string adapter)
+    private static void Read(
+        SafetensorsFile file, TensorEntry entry, string adapter, SortedDictionary<string, CoreMatrix> cores, SortedDictionary<string, PrivateResidual> residuals)
     {
-        if (entry.Shape.Length is not (1 or 2))
-            throw new BundleFormatException(file.Source, $"adapter '{adapter}': '{entry.Name}' has {entry.Shape.Length} dimensions; a matrix or a diagonal was expected");
-        float[] values = file.ReadFloat32(entry.Name);
-        int bad = Array.FindIndex(values, v => !float.IsFinite(v));
-        if (bad >= 0)
-            throw new BundleFormatException(file.Source, $"adapter '{adapter}': '{entry.Name}' holds {values[bad]} at {bad}; finite values were expected");
-        return entry.Shape.Length == 1 ? CoreMatrix.FromDiagonal(values) : new CoreMatrix(values, checked((int)entry.Shape[0]), checked((int)entry.Shape[1]));
+        if (entry.Name.EndsWith(StoredPair.SuffixP, StringComparison.Ordinal))
+        {
+            string module = entry.Name[..^StoredPair.SuffixP.Length];
+            residuals.Add(module, AdapterPart.ReadResidual(file, entry, file.Entry(module + StoredPair.SuffixQ), adapter));
+        }
+        else if (entry.Name.EndsWith(StoredPair.SuffixQ, StringComparison.Ordinal))
+        {
+            // Read with its P, which must be there.
+            file.Entry(entry.Name[..^StoredPair.SuffixQ.Length] + StoredPair.SuffixP);
+        }
+        else if (!entry.Name.EndsWith(StoredTensor.ScaleSuffix, StringComparison.Ordinal))
+        {
+            cores.Add(entry.Name, AdapterPart.ReadCore(file, entry, adapter));
+        }
     }
 }

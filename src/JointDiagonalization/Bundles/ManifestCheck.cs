@@ -3,7 +3,7 @@ namespace Eigengate.JointDiagonalization.Bundles;
 /// <summary>What a manifest must satisfy beyond being JSON of the right fields.</summary>
 internal static class ManifestCheck
 {
-    internal static void Require(BundleManifest manifest, string path)
+    internal static void Require(BundleManifest manifest, byte[] json, string path)
     {
         void Check(bool holds, string problem)
         {
@@ -12,10 +12,15 @@ internal static class ManifestCheck
         }
 
         Check(manifest.Format == BundleManifest.FormatName, $"format is '{manifest.Format}'; '{BundleManifest.FormatName}' was expected");
-        Check(manifest.Version == BundleManifest.FormatVersion, $"version is {manifest.Version}; this reader knows {BundleManifest.FormatVersion}");
-        Check(CompressionMethods.IsKnown(manifest.Method), $"method is '{manifest.Method}', which this reader does not know");
+        Check(
+            manifest.Version is >= BundleManifest.OldestVersion and <= BundleManifest.FormatVersion,
+            $"version is {manifest.Version}; this reader knows {BundleManifest.OldestVersion} to {BundleManifest.FormatVersion}");
+        Check(CompressionMethods.Named(manifest.Method) is not null, $"method is '{manifest.Method}', which this reader does not know");
         Check(manifest.Rank.Length == 2, $"rank has {manifest.Rank.Length} entries; [r_U, r_V] was expected");
-        string generation = manifest.ComputeGeneration();
+        Check(manifest.Residual >= 0, $"residual is {manifest.Residual}; 0 or a positive rank was expected");
+        Check(manifest.Dtype is "F32" or "BF16" or "F16", $"dtype is '{manifest.Dtype}'; F32, BF16 or F16 was expected");
+        Check(manifest.CoreDtype is "F32" or "BF16" or "F16" or "I8", $"core_dtype is '{manifest.CoreDtype}'; F32, BF16, F16 or I8 was expected");
+        string generation = BundleManifest.GenerationOf(json, manifest.Generation);
         Check(manifest.Generation == generation, $"generation is {manifest.Generation}; the contents give {generation}: the manifest was altered");
 
         var modules = manifest.Modules.Select(m => m.Path).ToHashSet(StringComparer.Ordinal);

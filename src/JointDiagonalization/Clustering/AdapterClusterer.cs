@@ -37,7 +37,7 @@ public sealed class AdapterClusterer(ClusterOptions options)
                 projected.Add(Projected(module));
             using Solution solution = Solve(adapters, projected, progress, cancellation);
             ClusterAssignment assignment = solution.Assignment;
-            return assignment with { ClusterOf = Renumbered(assignment.ClusterOf) };
+            return assignment with { ClusterOf = Numbered(assignment.ClusterOf) };
         }
         finally
         {
@@ -52,14 +52,14 @@ public sealed class AdapterClusterer(ClusterOptions options)
     internal Solution Solve(int adapters, IReadOnlyList<CanonicalFactors> modules, Action<string, double>? progress, CancellationToken cancellation)
     {
         int[] active = [.. modules.SelectMany(m => m.Owners).Distinct().Order()];
-        int clusters = Math.Min(options.Clusters, active.Length);
+        int clusters = options.Start is null ? Math.Min(options.Clusters, active.Length) : options.Clusters;
         if (clusters <= 1)
             return new Solution(new ClusterAssignment(new int[adapters], 1, double.NaN, [], "single"), null);
 
         List<Candidate> candidates = [];
         try
         {
-            foreach (var (name, start) in Starts(adapters, active, clusters, modules, cancellation))
+            foreach (var (name, start) in options.Start is null ? Starts(adapters, active, clusters, modules, cancellation) : [Given(options.Start, active)])
             {
                 candidates.Add(new Candidate(name, new ClusterFits(modules, start, clusters, _fitOptions, cancellation), clusters, progress));
                 candidates[^1].Start();
@@ -79,13 +79,27 @@ public sealed class AdapterClusterer(ClusterOptions options)
         }
     }
 
-    /// <summary>Clusters numbered by their first adapter with a product, so that equal partitions look equal; adapters without one go to cluster 0.</summary>
-    internal static int[] Renumbered(int[] assignment)
+    /// <summary>
+    /// Clusters numbered by their first adapter with a product, so that equal partitions look equal, or as they were given;
+    /// adapters without a product go to cluster 0.
+    /// </summary>
+    internal int[] Numbered(int[] assignment)
     {
+        if (options.Start is not null)
+            return [.. assignment.Select(c => Math.Max(0, c))];
         var numbers = new Dictionary<int, int>();
         foreach (int cluster in assignment.Where(c => c != ClusterMoves.NoProducts))
             numbers.TryAdd(cluster, numbers.Count);
         return [.. assignment.Select(c => c == ClusterMoves.NoProducts ? 0 : numbers[c])];
+    }
+
+    private static (string Name, int[] Assignment) Given(int[] given, int[] active)
+    {
+        int[] start = new int[given.Length];
+        Array.Fill(start, ClusterMoves.NoProducts);
+        foreach (int adapter in active)
+            start[adapter] = given[adapter];
+        return ("given", start);
     }
 
     private CanonicalFactors Projected(CanonicalFactors module)

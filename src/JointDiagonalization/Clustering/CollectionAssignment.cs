@@ -47,7 +47,7 @@ internal sealed class CollectionAssignment(
             int[] clusterOf = solution.Assignment.ClusterOf;
             if (adapters.Length < _count && solution.Fits is { } fits)
                 Place([.. Enumerable.Range(0, _count).Except(adapters)], modules, projections, fits, clusterOf);
-            return solution.Assignment with { ClusterOf = AdapterClusterer.Renumbered(clusterOf) };
+            return solution.Assignment with { ClusterOf = _clusterer.Numbered(clusterOf) };
         }
         finally
         {

@@ -1,13 +1,16 @@
 using System.Text.Json;
 using Eigengate.JointDiagonalization.Bundles;
+using Eigengate.JointDiagonalization.Revisions;
+using Eigengate.JointDiagonalization.Storage;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Peft;
 
 /// <summary>
-/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ = B′ A′ with A′ = Vᵀ and
-/// B′ = U Σ, or A′ = Σ Vᵀ and B′ = U where U has fewer columns. The rank is that of the basis and the scale is 1.
+/// Writes compressed adapters as ordinary LoRA adapters that any PEFT reader loads: U Σ Vᵀ + P Qᵀ = B′ A′ with A′ = [Vᵀ; Qᵀ]
+/// and B′ = [U Σ, P], or Σ Vᵀ and U where U has fewer columns. The rank is that of the basis and of the private residual
+/// together, and the scale is 1.
 /// </summary>
 public static class PeftExport
 {
@@ -20,13 +23,11 @@ public static class PeftExport
     /// <param name="cancellation">Checked between adapters.</param>
     /// <returns>Adapters that have no core in the bundle and so cannot be written as LoRA.</returns>
     /// <exception cref="KeyNotFoundException">The bundle has no such adapter.</exception>
-    /// <exception cref="IOException">The output exists or cannot be written.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written, for one because the disk is full.</exception>
     public static IReadOnlyList<SkippedAdapter> Write(
         Bundle bundle, IReadOnlyCollection<string> adapters, string output, DType dtype = DType.F32, CancellationToken cancellation = default)
     {
-        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
-        if (Path.Exists(output))
-            throw new IOException($"the output '{output}' exists");
+        output = RequireFree(output);
         BundleAdapter[] chosen = [.. adapters.Distinct().Select(bundle.Adapter)];
         if (Array.Find(chosen, a => Path.GetFileName(a.Id) != a.Id || a.Id is "." or "..") is { } strange)
             throw new IOException($"the adapter id '{strange.Id}' is no folder name");
@@ -45,9 +46,9 @@ public static class PeftExport
                     {
                         cancellation.ThrowIfCancellationRequested();
                         if (adapter.Modules.Length == 0)
-                            skipped.Add(new SkippedAdapter(adapter.Id, "has no core in the bundle: all its products are zero"));
+                            skipped.Add(new SkippedAdapter(adapter.Id, "has nothing in the bundle: all its products are zero"));
                         else
-                            WriteAdapter(Path.Combine(working, adapter.Id), bundle, adapter, basis, dtype);
+                            WriteAdapter(Path.Combine(working, adapter.Id), bundle.Manifest.BaseModel, bundle.ReadCores(adapter.Id), bundle.ReadResiduals(adapter.Id), basis, dtype);
                     }
                 }
                 finally
@@ -67,33 +68,79 @@ public static class PeftExport
         }
     }
 
-    private static void WriteAdapter(string folder, Bundle bundle, BundleAdapter adapter, IReadOnlyDictionary<string, SharedBasis> basis, DType dtype)
+    /// <summary>One adapter that stands on a bundle's bases without being in it, as the folder <paramref name="output"/>.</summary>
+    /// <exception cref="ArgumentException">It stores nothing.</exception>
+    /// <exception cref="IOException">The output exists or cannot be written.</exception>
+    public static void Write(Bundle bundle, AddedAdapter adapter, string output, DType dtype = DType.F32)
+    {
+        output = RequireFree(output);
+        if (adapter.Modules.Length == 0)
+            throw new ArgumentException($"adapter '{adapter.Id}' stores nothing: all its products are zero", nameof(adapter));
+        var shapes = bundle.Manifest.Modules.ToDictionary(m => m.Path, StringComparer.Ordinal);
+        var basis = bundle.ReadBasis(adapter.Cluster);
+        string working = $"{output}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            WriteAdapter(
+                working,
+                bundle.Manifest.BaseModel,
+                adapter.Products.Where(p => p.Value.Core is not null).ToDictionary(p => p.Key, p => CoreMatrix.From(p.Value.Core!)),
+                adapter.Products.Where(p => p.Value.Residual is not null).ToDictionary(p => p.Key, p => PrivateResidual.From(p.Value.Residual!)),
+                basis,
+                dtype);
+            Directory.Move(working, output);
+        }
+        finally
+        {
+            foreach (SharedBasis shared in basis.Values)
+                shared.Dispose();
+            if (Directory.Exists(working))
+                Directory.Delete(working, recursive: true);
+        }
+    }
+
+    private static string RequireFree(string output)
+    {
+        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        return Path.Exists(output) ? throw new IOException($"the output '{output}' exists") : output;
+    }
+
+    private static void WriteAdapter(
+        string folder,
+        string? baseModel,
+        IReadOnlyDictionary<string, CoreMatrix> cores,
+        IReadOnlyDictionary<string, PrivateResidual> residuals,
+        IReadOnlyDictionary<string, SharedBasis> basis,
+        DType dtype)
     {
         var writer = new SafetensorsWriter().Metadata("format", "pt");
         var ranks = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (var (module, core) in bundle.ReadCores(adapter.Id))
+        foreach (string module in cores.Keys.Union(residuals.Keys))
         {
-            SharedBasis shared = basis[module];
-            int rank = Math.Min(core.RankU, core.RankV);
-            var (a, b) = Factors(shared, core);
-            ranks.Add(module, rank);
-            writer.Add(TensorNames.FactorA(module), a, [rank, shared.InFeatures], dtype);
-            writer.Add(TensorNames.FactorB(module), b, [shared.OutFeatures, rank], dtype);
+            using var scope = NewDisposeScope();
+            List<(Tensor A, Tensor B)> parts = [];
+            if (cores.TryGetValue(module, out CoreMatrix? core))
+                parts.Add(Factors(basis[module], core));
+            if (residuals.TryGetValue(module, out PrivateResidual? residual))
+                parts.Add((tensor(residual.Q, [residual.InFeatures, residual.Rank]).t(), tensor(residual.P, [residual.OutFeatures, residual.Rank])));
+            Tensor a = cat([.. parts.Select(p => p.A)], 0), b = cat([.. parts.Select(p => p.B)], 1);
+            ranks.Add(module, (int)a.shape[0]);
+            writer.Add(TensorNames.FactorA(module), a.ToFloats(), a.shape, dtype);
+            writer.Add(TensorNames.FactorB(module), b.ToFloats(), b.shape, dtype);
         }
 
         Directory.CreateDirectory(folder);
-        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), Config(bundle.Manifest.BaseModel, ranks));
-        writer.Save(Path.Combine(folder, PeftAdapter.WeightsFile));
+        DiskWriter.Save(Config(baseModel, ranks), Path.Combine(folder, PeftConfig.FileName));
+        DiskWriter.Save(writer, Path.Combine(folder, PeftAdapter.WeightsFile));
     }
 
-    private static (float[] A, float[] B) Factors(SharedBasis shared, CoreMatrix core)
+    /// <summary>A′ [r, d_in] and B′ [d_out, r] of one core, float32; they belong to the caller's scope.</summary>
+    private static (Tensor A, Tensor B) Factors(SharedBasis shared, CoreMatrix core)
     {
-        using var scope = NewDisposeScope();
         Tensor sigma = tensor(core.Values, [core.RankU, core.RankV]).to(ScalarType.Float64);
         Tensor u = shared.U.to(ScalarType.Float64), vt = shared.V.to(ScalarType.Float64).t();
-        return core.RankU < core.RankV
-            ? (sigma.mm(vt).ToFloats(), u.ToFloats())
-            : (vt.ToFloats(), u.mm(sigma).ToFloats());
+        var (a, b) = core.RankU < core.RankV ? (sigma.mm(vt), u) : (vt, u.mm(sigma));
+        return (a.to(ScalarType.Float32), b.to(ScalarType.Float32));
     }
 
     /// <summary>The most common rank stands as r; modules of another have patterns, where alpha follows so that every scale is 1.</summary>

@@ -26,25 +26,29 @@ public sealed class MemoryPlan
         {
             var (rankU, rankV) = RanksOf(module);
             _basisNumbers += ((long)module.OutFeatures * rankU) + ((long)module.InFeatures * rankV);
-            CoreNumbers += settings.Method == CompressionMethod.Diagonal ? rankU : (long)rankU * rankV;
+            bool diagonal = settings.Method == CompressionMethod.Diagonal;
+            long core = diagonal ? rankU : (long)rankU * rankV;
+            long residual = (long)ResidualRankOf(module) * (module.OutFeatures + module.InFeatures);
+            PrivateNumbers += core + residual;
+            AdapterBytes += CoreBytes(core, diagonal ? 1 : rankU) + (residual * settings.DType.Size());
             LoraNumbers += (long)settings.LoraRank * (module.OutFeatures + module.InFeatures);
         }
     }
 
-    /// <summary>Numbers that each compressed adapter has for itself: its cores.</summary>
-    public long CoreNumbers { get; }
+    /// <summary>Numbers that each compressed adapter has for itself: its cores and residuals. Scales of int8 rows are not counted.</summary>
+    public long PrivateNumbers { get; }
 
     /// <summary>Numbers in A and B of one adapter as it is.</summary>
     public long LoraNumbers { get; }
 
-    /// <summary>Bytes of each compressed adapter.</summary>
-    public long AdapterBytes => CoreNumbers * _settings.DType.Size();
+    /// <summary>Bytes of each compressed adapter: cores, their scales, residuals.</summary>
+    public long AdapterBytes { get; }
 
     /// <summary>Bytes of one adapter as it is.</summary>
     public long LoraBytes => LoraNumbers * _settings.LoraDType.Size();
 
     /// <summary>1 − private numbers / LoRA numbers: what each further adapter saves (the first figure of the paper's column).</summary>
-    public double SavedPerAdapter => 1 - ((double)CoreNumbers / LoraNumbers);
+    public double SavedPerAdapter => 1 - ((double)PrivateNumbers / LoraNumbers);
 
     /// <summary>Numbers in the shared bases of all clusters; there are no more clusters than adapters.</summary>
     public long BasisNumbers(long adapters) => Math.Min(_settings.Clusters, adapters) * _basisNumbers;
@@ -59,7 +63,7 @@ public sealed class MemoryPlan
     public double Saved(long adapters) => 1 - (PlainEquivalent(adapters) / adapters);
 
     /// <summary>As many uncompressed adapters have as many numbers.</summary>
-    public double PlainEquivalent(long adapters) => (BasisNumbers(adapters) + ((double)adapters * CoreNumbers)) / LoraNumbers;
+    public double PlainEquivalent(long adapters) => (BasisNumbers(adapters) + ((double)adapters * PrivateNumbers)) / LoraNumbers;
 
     /// <summary>Adapters that a plain multi-LoRA server may hold in the same memory, rounded up in its favour.</summary>
     public long PlainAdapters(long adapters) => (long)Math.Ceiling(PlainEquivalent(adapters));
@@ -76,6 +80,12 @@ public sealed class MemoryPlan
 
     /// <summary>The largest number of uncompressed adapters within this many bytes.</summary>
     public long PlainAdaptersIn(long bytes) => bytes / LoraBytes;
+
+    private long CoreBytes(long numbers, int rows) =>
+        (_settings.CoreDType ?? _settings.DType) is var type && type == DType.I8 ? numbers + ((long)rows * sizeof(float)) : numbers * type.Size();
+
+    /// <summary>A remainder has no more directions than the product and what was taken off it span.</summary>
+    private int ResidualRankOf(ModuleShape module) => Math.Min(_settings.Residual, Math.Min(module.OutFeatures, module.InFeatures));
 
     private (int U, int V) RanksOf(ModuleShape module)
     {

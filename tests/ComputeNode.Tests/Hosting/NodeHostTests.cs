@@ -246,6 +246,29 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     [Fact]
+    public async Task LogLine_OfAnAdapter_HasItsVersion_CountsReasonsAndTimes()
+    {
+        using var log = new LogLines();
+        string prefix = $"test-{Guid.NewGuid():N}";
+        await using (RunningNode node = await StartAsync(index, (options, folder) => WithBundle(options, folder) with { KeyPrefix = prefix }, log))
+        {
+            await using AdapterIndex adapters = await AdapterIndex.ConnectAsync(index.Address, prefix, Cancel);
+            string version = (await adapters.GetAsync("a1", Cancel))!.Version;
+            JsonNode answer = await node.CompleteAsync(new
+            {
+                model = "a1", prompt = "sesame", n = 2, seed = 1, max_tokens = 3, request_id = "r-3",
+                allowed_token_ids = new[] { (int)'x' }, stop = new[] { "xx" },
+            });
+            Assert.Equal("stop", (string)answer["choices"]![0]!["finish_reason"]!);
+            string expected = $"^Request r-3: a1, version {version}, 6 prompt and 4 completion tokens in 2 choices, 2 stop, first event after [0-9]+ ms, total [0-9]+ ms$";
+            await UntilAsync(() => log.All.Any(line => System.Text.RegularExpressions.Regex.IsMatch(line, expected)));
+        }
+
+        Assert.DoesNotContain(log.All, line => line.Contains("sesame", StringComparison.Ordinal));
+        Assert.Single(log.All, line => line.Contains("r-3", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task BodyAboveTheLimit_Is413()
     {
         await using RunningNode node = await StartAsync(index, (options, _) => options with { Limits = new RequestLimits { MaxBodyBytes = 1000 } });

@@ -64,7 +64,7 @@ public sealed class CompletionRequestTests
         { "\"suffix\": \"\"", "B", "suffix", "does not offer" },
         { "\"use_beam_search\": true", "B", "use_beam_search", "does not offer" },
         { "\"prompt_embeds\": \"AAAA\"", "B", "prompt_embeds", "does not offer" },
-        { "\"priority\": 5", "B", "priority", "other than 0" },
+        { "\"priority\": 2147483648", "B", "priority", "32 bits" },
         { "\"structured_outputs\": {\"regex\": \"a+\"}", "B", "structured_outputs", "does not offer" },
         { "\"structured_outputs\": {}", "B", "structured_outputs", "exactly one constraint, got none" },
         { "\"structured_outputs\": {\"json_object\": true, \"choice\": [\"a\"]}", "B", "structured_outputs", "choice, json_object" },
@@ -169,9 +169,9 @@ public sealed class CompletionRequestTests
     public void LenientForms_AreUnderstood()
     {
         GenerationFields request = Read("""
-            {"prompt": "a", "max_tokens": 5.0, "seed": -1, "top_k": -1, "stop": "x", "logit_bias": {"7": 500, "8": -500.5}, "logprobs": 0, "n": 2.0}
+            {"prompt": "a", "max_tokens": 5.0, "seed": -1, "top_k": -1, "stop": "x", "logit_bias": {"7": 500, "8": -500.5}, "logprobs": 0, "n": 2.0, "priority": -7.0}
             """).Fields;
-        Assert.Equal((5L, 2, 0), (request.MaxTokens, request.N, request.Logprobs));
+        Assert.Equal((5L, 2, 0, -7), (request.MaxTokens, request.N, request.Logprobs, request.Priority));
         Assert.Null(request.Sampling.Seed);
         Assert.Equal(["x"], request.Sampling.Stop);
         Assert.Equal((100f, -100f), (request.Sampling.LogitBias[7], request.Sampling.LogitBias[8]));

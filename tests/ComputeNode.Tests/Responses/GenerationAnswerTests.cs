@@ -52,7 +52,7 @@ public sealed class GenerationAnswerTests : IDisposable
         var answer = new GenerationAnswer(plan, _tokenizer, new CompletionFormat(plan, new AnswerHeader("1", "tiny", 0), _tokenizer));
         using var written = new MemoryStream();
         var context = new DefaultHttpContext { Response = { Body = written } };
-        await using SequenceGroup group = await SequenceGroup.StartAsync(plan.ToSequences("1", null), engine, CancellationToken.None, Cancel);
+        await using SequenceGroup group = await SequenceGroup.StartAsync(plan.ToSequences("1", arrived: 0, null), engine, CancellationToken.None, Cancel);
         await answer.StreamAsync(group, context, NullLogger.Instance, Cancel);
         return Encoding.UTF8.GetString(written.ToArray()).Split("\n\n");
     }

@@ -31,7 +31,7 @@ public class CompressedAdapterTests
         var factors = TestAdapters.Exact(model.Config, 1, 4);
         AdapterWeights weights = ExactAdapter.Weights("exact", "v1", factors);
         int[] prompt = model.Prompt(12, 1);
-        Float64Llama dense = TestAdapters.Dense(model, ExactAdapter.Basis(factors), weights);
+        Float64Decoder dense = TestAdapters.Dense(model, ExactAdapter.Basis(factors), weights);
 
         int[] ids = engine.Generate(prompt, 8, engine.LoadExactAdapter("exact", "v1", factors));
         Assert.Equal(Greedy(dense, prompt, 8), ids);
@@ -122,7 +122,7 @@ public class CompressedAdapterTests
         })];
     }
 
-    private static int[] Greedy(Float64Llama model, int[] prompt, int tokens)
+    private static int[] Greedy(Float64Decoder model, int[] prompt, int tokens)
     {
         List<int> ids = [.. prompt];
         for (int i = 0; i < tokens; i++)

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Eigengate.Inference.Kernels.Cpu;
 
 namespace Eigengate.Inference.Tests.Kernels;
@@ -40,24 +41,49 @@ public unsafe class CpuKernelTests
 
     [Theory]
     [MemberData(nameof(Widths))]
-    public void Combination_and_core_equal_plain_loops(int width)
+    public void Combinations_equal_plain_loops(int width)
+    {
+        foreach (var (rows, inner) in new[] { (1, 1), (2, 2), (3, 5), (4, 16), (5, 33) })
+        {
+            float[] c = Random(rows * (inner + 3), 1), w = Random(inner * width, 2), y = Random(rows * (width + 5), 3), before = [.. y];
+            fixed (float* pc = c, pw = w, py = y)
+                CpuLinear.AddCombinations(pc, inner + 3, (F32*)pw, inner, (F32*)py, width + 5, rows, width);
+            for (int r = 0; r < rows; r++)
+            {
+                for (int o = 0; o < width + 5; o++)
+                {
+                    double sum = o >= width ? 0 : Enumerable.Range(0, inner).Sum(j => (double)c[(r * (inner + 3)) + j] * w[(j * width) + o]);
+                    Assert.Equal(before[(r * (width + 5)) + o] + sum, y[(r * (width + 5)) + o], 1e-4);
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Core_equals_plain_loops(int width)
     {
         foreach (int inner in (int[])[1, 2, 5, 16, 33])
         {
-            float[] c = Random(inner, 1), w = Random(inner * width, 2), y = Random(width, 3), before = [.. y], core = new float[width];
-            fixed (float* pc = c, pw = w, py = y, pcore = core)
-            {
-                CpuLinear.AddCombination(pc, (F32*)pw, inner, (F32*)py, width);
-                CpuLinear.Core(pw, pc, inner, pcore, width);
-            }
-
-            for (int o = 0; o < width; o++)
-            {
-                double sum = Enumerable.Range(0, inner).Sum(j => (double)c[j] * w[(j * width) + o]);
-                Assert.Equal(before[o] + sum, y[o], 1e-4);
-                Assert.Equal(sum, core[o], 1e-4);
-            }
+            float[] x = Random(inner, 1), core = Random(inner * width, 2), y = new float[width];
+            fixed (float* px = x, pcore = core, py = y)
+                CpuLinear.Core(pcore, (F32*)px, inner, py, width);
+            for (int u = 0; u < width; u++)
+                Assert.Equal(Enumerable.Range(0, inner).Sum(v => (double)x[v] * core[(v * width) + u]), y[u], 1e-4);
         }
+    }
+
+    [Fact]
+    public void Vector_exp_is_within_two_units_in_the_last_place()
+    {
+        for (float x = -87.3f; x < 88; x += 0.00917f)
+        {
+            double expected = Math.Exp(x);
+            float actual = VectorExp.Of(Vector512.Create(x))[0];
+            Assert.InRange(Math.Abs(actual - expected) / (MathF.BitIncrement((float)expected) - (float)expected), 0, 2);
+        }
+
+        Assert.InRange(VectorExp.Of(Vector512.Create(float.NegativeInfinity))[3], 0, 1.2e-38f);
     }
 
     [Theory]
@@ -77,6 +103,16 @@ public unsafe class CpuKernelTests
             Assert.Equal(x[i] * scale * w[i], norm[i], 1e-5);
             Assert.Equal(x[i] / (1 + Math.Exp(-x[i])) * w[i], silu[i], 1e-5);
         }
+    }
+
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Addition_equals_plain_loops(int width)
+    {
+        float[] x = Random(width, 1), y = Random(width + 1, 2), before = [.. y];
+        fixed (float* px = x, py = y)
+            CpuElementwise.Add(px, (F32*)py, width);
+        Assert.Equal([.. x.Zip(before, (a, b) => a + b), before[width]], y);
     }
 
     [Theory]

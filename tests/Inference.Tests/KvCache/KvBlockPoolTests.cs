@@ -11,7 +11,7 @@ public class KvBlockPoolTests
         Gen.Select(Gen.Int[1, 40], Gen.Int[1, 5], Gen.Select(Gen.Int[0, 5], Gen.Int[0, 60]).Array[0, 60]).Sample((blocks, blockSize, actions) =>
         {
             var pool = new KvBlockPool(blocks, blockSize);
-            KvBlockTable[] tables = [.. Enumerable.Range(0, 5).Select(_ => new KvBlockTable(pool))];
+            KvBlockTable[] tables = [.. Enumerable.Range(0, 5).Select(_ => new KvBlockTable(pool, PrefixRoot.BaseModel))];
             foreach (var (table, tokens) in actions)
             {
                 if (table == 5)
@@ -38,23 +38,25 @@ public class KvBlockPoolTests
     [Fact]
     public void Shared_block_is_free_only_after_its_last_reference()
     {
-        var pool = new KvBlockPool(1, 16);
+        var pool = new KvBlockPool(1, 2, new PrefixIndex(1, 2));
+        var place = new PrefixPlace(PrefixRoot.BaseModel, 0);
         Assert.True(pool.TryTake(out int block));
-        pool.AddReference(block);
+        Assert.True(pool.TryKeep(block, place, [5, 6], out _));
+        Assert.True(pool.TryShare(place, [5, 6], out int shared, out _));
+        Assert.Equal(block, shared);
         pool.Release(block);
         Assert.False(pool.TryTake(out _));
         pool.Release(block);
         Assert.Equal(1, pool.Free);
         Assert.Throws<InvalidOperationException>(() => pool.Release(block));
-        Assert.Throws<InvalidOperationException>(() => pool.AddReference(block));
     }
 
     [Fact]
     public void Slots_follow_the_table()
     {
         var pool = new KvBlockPool(8, 4);
-        var first = new KvBlockTable(pool);
-        var second = new KvBlockTable(pool);
+        var first = new KvBlockTable(pool, PrefixRoot.BaseModel);
+        var second = new KvBlockTable(pool, PrefixRoot.BaseModel);
         Assert.True(first.TryReserve(3));
         Assert.True(second.TryReserve(4));
         Assert.True(first.TryReserve(6));

@@ -20,6 +20,26 @@ public class CheckpointRefusalTests
         Refused<InvalidModelException>(model.Directory, "config.json");
     }
 
+    [Theory]
+    [InlineData("pytorch_model.bin", "'pytorch_model.bin' is a pickle")]
+    [InlineData("consolidated.00.pth", "'consolidated.00.pth' is a pickle")]
+    [InlineData("consolidated.safetensors", "consolidated.safetensors has other tensor names")]
+    public void Other_forms_of_weights_are_refused_with_advice(string file, string advice)
+    {
+        using var model = new TestModel();
+        File.Move(model.WeightsPath, Path.Combine(model.Directory, file));
+        Refused<InvalidModelException>(model.Directory, advice);
+    }
+
+    [Fact]
+    public void Consolidated_weights_beside_the_shards_are_ignored()
+    {
+        using var model = new TestModel(family: "mistral");
+        Shard(model);
+        File.WriteAllText(Path.Combine(model.Directory, "consolidated.safetensors"), "not read");
+        Engine.Load(model.Directory, TestEngine.Options()).Dispose();
+    }
+
     [Fact]
     public void Missing_tensor_is_named_with_its_shape()
     {
@@ -84,18 +104,58 @@ public class CheckpointRefusalTests
     [Theory]
     [InlineData("model_type", "\"gpt2\"", "gpt2")]
     [InlineData("hidden_act", "\"gelu\"", "gelu")]
-    [InlineData("attention_bias", "true", "attention_bias")]
+    [InlineData("architectures", "[\"LlamaForSequenceClassification\"]", "LlamaForSequenceClassification")]
+    [InlineData("pretraining_tp", "2", "pretraining_tp")]
+    [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor")]
+    [InlineData("tie_word_embeddings", "\"yes\"", "'tie_word_embeddings' is \"yes\"")]
+    [InlineData("head_dim", "7", "head_dim 7 is odd")]
+    [InlineData("rms_norm_eps", "-1", "rms_norm_eps")]
     [InlineData("rope_scaling", "{\"rope_type\": \"longrope\"}", "longrope")]
+    [InlineData("rope_scaling", "{\"type\": \"linear\"}", "'rope_scaling.factor' is missing")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 0}", "'rope_parameters.factor' is 0")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 2, \"truncate\": false}", "truncate")]
+    [InlineData("rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2, \"original_max_position_embeddings\": 64}", "dynamic")]
     [InlineData("quantization_config", "{\"quant_method\": \"bitsandbytes\"}", "quantization_config")]
     [InlineData("num_attention_heads", "3", "num_attention_heads 3")]
     [InlineData("num_hidden_layers", "0", "num_hidden_layers")]
-    [InlineData("num_hidden_layers", "\"two\"", "config.json")]
+    [InlineData("num_hidden_layers", "\"two\"", "'num_hidden_layers' is \"two\"")]
+    [InlineData("num_hidden_layers", "2000000000", "num_hidden_layers")]
+    [InlineData("head_dim", "16000000", "16000000")]
     [InlineData("vocab_size", "null", "vocab_size")]
     public void Unsupported_configuration_is_named(string key, string value, string reason)
     {
         using var model = new TestModel();
         model.With(key, JsonNode.Parse(value));
         Refused<InvalidModelException>(model.Directory, reason);
+    }
+
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("mistral")]
+    [InlineData("qwen2")]
+    [InlineData("qwen3")]
+    public void A_configuration_with_any_byte_changed_is_read_or_refused_but_never_crashes(string family)
+    {
+        using var model = new TestModel(family: family, headDim: 8, attentionBias: true);
+        model.With("sliding_window", 7).With("use_sliding_window", true).With("layer_types", new JsonArray("full_attention", "sliding_attention"))
+            .With("rope_parameters", new JsonObject { ["rope_type"] = "yarn", ["factor"] = 2.0, ["rope_theta"] = 1e4, ["beta_fast"] = 32 });
+        string path = Path.Combine(model.Directory, "config.json");
+        byte[] original = File.ReadAllBytes(path);
+        var random = new Random(1);
+        for (int i = 0; i < 500; i++)
+        {
+            byte[] changed = [.. original];
+            changed[random.Next(changed.Length)] = (byte)"0-9{}[]\"\\:, ue"[random.Next(14)];
+            File.WriteAllBytes(path, changed);
+            try
+            {
+                ModelConfig.Load(model.Directory);
+            }
+            catch (InvalidModelException refusal)
+            {
+                Assert.Contains(path, refusal.Message, StringComparison.Ordinal);
+            }
+        }
     }
 
     [Fact]

@@ -42,7 +42,7 @@ public class Float64ComparisonTests
         foreach (int length in (int[])[1, 3, 16, 17, 70])
         {
             int[] prompt = model.Prompt(length, length);
-            Close.Assert(new Float64Llama(model).Logits(prompt), probe.Logits(prompt), 2e-4);
+            Close.Assert(new Float64Decoder(model).Logits(prompt), probe.Logits(prompt), 2e-4);
         }
     }
 
@@ -54,7 +54,7 @@ public class Float64ComparisonTests
         using var model = new TestModel(hidden: 64, intermediate: 96, headDim: 16, dtype: DType.BF16);
         using var probe = new ModelProbe(model.Directory, TestEngine.Options(reference) with { DType = EngineDType.BFloat16 });
         int[] prompt = model.Prompt(40, 1);
-        float[][] expected = new Float64Llama(model).Logits(prompt);
+        float[][] expected = new Float64Decoder(model).Logits(prompt);
         Close.Assert(expected, probe.Logits(prompt), 0.06 * (expected.Max(r => r.Max()) - expected.Min(r => r.Min())));
     }
 
@@ -81,7 +81,7 @@ public class Float64ComparisonTests
         using var paged = new ModelProbe(model.Directory, TestEngine.Options() with { BlockSize = blockSize, KvBlocks = 1024 / blockSize });
         float[][][] logits = paged.Logits(7, [.. prompts.Select(p => (p, (Inference.Adapters.ResidentAdapter?)null))]);
         for (int i = 0; i < prompts.Length; i++)
-            Close.Assert(new Float64Llama(model).Logits(prompts[i]), logits[i], 2e-4);
+            Close.Assert(new Float64Decoder(model).Logits(prompts[i]), logits[i], 2e-4);
     }
 
     [Fact]
@@ -92,23 +92,6 @@ public class Float64ComparisonTests
             Assert.Skip("demo/base is not present");
         using var probe = new ModelProbe(directory, TestEngine.Options());
         int[] prompt = [.. Enumerable.Range(0, 24).Select(i => i * 37 % probe.Parts.Model.Config.VocabularySize)];
-        Close.Assert(new Float64Llama(directory).Logits(prompt), probe.Logits(prompt), 1e-3);
-    }
-
-    [Fact]
-    public void Llama3_rope_scaling_is_applied()
-    {
-        using var model = new TestModel(headDim: 32);
-        model.With("rope_scaling", new System.Text.Json.Nodes.JsonObject
-        {
-            ["rope_type"] = "llama3",
-            ["factor"] = 8.0,
-            ["low_freq_factor"] = 1.0,
-            ["high_freq_factor"] = 4.0,
-            ["original_max_position_embeddings"] = 64,
-        });
-        using var probe = new ModelProbe(model.Directory, TestEngine.Options());
-        int[] prompt = model.Prompt(60, 1);
-        Close.Assert(new Float64Llama(model).Logits(prompt), probe.Logits(prompt), 2e-4);
+        Close.Assert(new Float64Decoder(directory).Logits(prompt), probe.Logits(prompt), 1e-3);
     }
 }

@@ -58,19 +58,52 @@ public sealed class SchedulerTests : IDisposable
     }
 
     [Fact]
+    public void Preempted_sequence_computes_only_what_left_the_cache()
+    {
+        var pool = new KvBlockPool(5, 16, new PrefixIndex(5, 16));
+        var scheduler = new Scheduler(pool, 8, 100);
+        Sequence first = Add(scheduler, pool, prompt: 32, token: 2), second = Add(scheduler, pool, prompt: 32, token: 3);
+        Assert.Equal([32, 32], Step(scheduler));
+        Assert.Equal([1], Step(scheduler));
+        Assert.Equal((SequenceStatus.Waiting, 0), (second.Status, second.Blocks.Count));
+
+        scheduler.Finish(first);
+        Assert.Equal([1], Step(scheduler));
+        Assert.Equal((33, 0, 64, 0), (second.Computed, second.CachedPromptTokens, scheduler.PrefixQueries, scheduler.PrefixHits));
+    }
+
+    [Fact]
+    public void Prompt_chunks_and_a_full_pool_respect_shared_blocks()
+    {
+        var pool = new KvBlockPool(6, 16, new PrefixIndex(6, 16));
+        var scheduler = new Scheduler(pool, 8, 20);
+        Sequence first = Add(scheduler, pool, prompt: 65);
+        Assert.Equal([20], Step(scheduler));
+        Assert.Equal([20], Step(scheduler));
+
+        // Five blocks are promised to the first; two of the second's are the same, so one free block is all it needs besides.
+        Sequence second = Add(scheduler, pool, prompt: 40);
+        Assert.Equal([20], Step(scheduler));
+        Assert.Equal([5, 8], Step(scheduler));
+        Assert.Equal(32, second.CachedPromptTokens);
+        Assert.Equal(first.Blocks.Blocks[..2].ToArray(), second.Blocks.Blocks[..2].ToArray());
+    }
+
+    [Fact]
     public void Random_schedules_with_aborts_keep_every_invariant_and_finish_everything()
     {
-        Gen.Select(Gen.Int[4, 30], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Select(Gen.Int[0, 9], Gen.Int[1, 60], Gen.Int[1, 30]).Array[1, 40])
+        Gen.Select(Gen.Int[4, 30], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Bool, Gen.Select(Gen.Int[0, 9], Gen.Int[1, 60], Gen.Int[1, 30]).Array[1, 40])
             .Sample(
-                (blocks, maxRunning, budget, actions) =>
+                (blocks, maxRunning, budget, keep, actions) =>
                 {
-                    var (scheduler, pool) = Create(blocks, maxRunning, budget);
+                    var pool = new KvBlockPool(blocks, 16, keep ? new PrefixIndex(blocks, 16) : null);
+                    var scheduler = new Scheduler(pool, maxRunning, budget);
                     var live = new List<(Sequence Sequence, int Limit)>();
                     foreach (var (action, length, extra) in actions)
                     {
                         int longest = blocks * 16;
                         if (action < 4)
-                            live.Add((Add(scheduler, pool, Math.Min(length, longest - 1)), Math.Min(length + extra, longest)));
+                            live.Add((Add(scheduler, pool, Math.Min(length, longest - 1), 2 + (extra % 2), length % 3, caller: $"{action}"), Math.Min(length + extra, longest)));
                         else if (action == 4 && live.Count > 0)
                             Assert.True(scheduler.Finish(live[length % live.Count].Sequence));
                         Advance(scheduler, live, budget);
@@ -132,12 +165,12 @@ public sealed class SchedulerTests : IDisposable
         return (new Scheduler(pool, maxRunning, budget), pool);
     }
 
-    private Sequence Add(Scheduler scheduler, KvBlockPool pool, int prompt)
+    private Sequence Add(Scheduler scheduler, KvBlockPool pool, int prompt, int token = 2, int priority = 0, string? caller = null)
     {
-        int[] ids = [.. Enumerable.Repeat(2, prompt)];
+        int[] ids = [.. Enumerable.Repeat(token, prompt)];
         SamplingParams sampling = TestEngine.Greedy(1000);
         var sequence = new Sequence(
-            new GenerationRequest("request", ids, sampling),
+            new GenerationRequest("request", ids, sampling, null, priority, caller),
             pool,
             Channel.CreateUnbounded<GenerationEvent>().Writer,
             new TokenSampler(sampling, 96, 1, [], ids),

@@ -39,7 +39,7 @@ public sealed class BundleTests : IDisposable
     {
         var manifest = JsonNode.Parse(File.ReadAllBytes(Path.Combine(Output, "manifest.json")))!.AsObject();
         Assert.Equal(
-            ["format", "version", "generation", "base_model", "method", "rank", "clusters", "seed", "iterations", "dtype", "modules", "bases", "cores", "adapters"],
+            ["format", "version", "generation", "base_model", "method", "rank", "residual", "clusters", "seed", "iterations", "dtype", "core_dtype", "merge", "modules", "bases", "cores", "adapters"],
             manifest.Select(p => p.Key));
         Assert.Equal(["path", "d_out", "d_in"], manifest["modules"]![0]!.AsObject().Select(p => p.Key));
         Assert.Equal(["cluster", "file", "sha256", "ranks"], manifest["bases"]![0]!.AsObject().Select(p => p.Key));
@@ -49,8 +49,9 @@ public sealed class BundleTests : IDisposable
         var report = JsonNode.Parse(File.ReadAllBytes(Path.Combine(Output, "report.json")))!.AsObject();
         Assert.Equal(
             [
-                "method", "rank", "clusters", "iterations", "seed", "seconds", "peak_rss_bytes", "adapters", "mean_rel_sq_error",
+                "method", "rank", "residual", "clusters", "iterations", "seed", "seconds", "peak_rss_bytes", "adapters", "mean_rel_sq_error",
                 "norm_weighted_rel_sq_error", "certified_gap", "bytes_in", "bytes_out", "parameters_saved",
+                "base_model", "dtype", "left_out", "modules", "survey",
             ],
             report.Select(p => p.Key));
         Assert.Equal(["id", "cluster", "rel_sq_error", "modules"], report["adapters"]![0]!.AsObject().Select(p => p.Key));
@@ -179,7 +180,7 @@ public sealed class BundleTests : IDisposable
     [Fact]
     public void A_missing_file_is_named()
     {
-        foreach (string file in Directory.EnumerateFiles(Output).Where(f => Path.GetFileName(f) != "report.json"))
+        foreach (string file in Directory.EnumerateFiles(Output).Where(f => !Path.GetFileName(f).StartsWith("report.", StringComparison.Ordinal)))
         {
             File.Move(file, file + ".away");
             var error = Assert.Throws<BundleFormatException>(() => Bundle.Open(Output));
@@ -210,7 +211,7 @@ public sealed class BundleTests : IDisposable
     public static TheoryData<string, string> Inconsistencies => new()
     {
         { "format", "format is" },
-        { "version", "version is 2" },
+        { "version", "version is 3" },
         { "method", "method is 'jd-cubic'" },
         { "cluster", "is in cluster 7" },
         { "twice", "listed twice" },
@@ -228,7 +229,7 @@ public sealed class BundleTests : IDisposable
         BundleManifest altered = what switch
         {
             "format" => m with { Format = "other" },
-            "version" => m with { Version = 2 },
+            "version" => m with { Version = 3 },
             "method" => m with { Method = "jd-cubic" },
             "cluster" => m with { Adapters = [m.Adapters[0] with { Cluster = 7 }, .. m.Adapters[1..]] },
             "twice" => m with { Adapters = [m.Adapters[0], .. m.Adapters] },

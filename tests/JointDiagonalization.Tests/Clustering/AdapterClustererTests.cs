@@ -39,6 +39,21 @@ public sealed class AdapterClustererTests
     }
 
     [Fact]
+    public void A_given_start_is_repaired_without_renumbering_its_clusters()
+    {
+        int[] planted = Planted(2);
+        using var modules = new PlantedModules(planted, 2, 0.1);
+        // The family of number 0 is called 1, and one adapter is in the wrong one.
+        int[] start = [.. planted.Select(p => 1 - p)];
+        start[5] = 1 - start[5];
+        var clusterer = new AdapterClusterer(new ClusterOptions { Clusters = 2, RankU = 5, RankV = 5, Start = start, MaxRounds = 3 });
+        ClusterAssignment assignment = clusterer.Assign(Count, modules.Factors);
+        Assert.Equal(planted.Select(p => 1 - p), assignment.ClusterOf);
+        Assert.Equal("given", assignment.Start);
+        Assert.True(assignment.Objective < assignment.Trace[0]);
+    }
+
+    [Fact]
     public void A_rejected_move_leaves_everything_as_it_was_and_an_accepted_one_lowers_the_total()
     {
         int[] planted = Planted(2);

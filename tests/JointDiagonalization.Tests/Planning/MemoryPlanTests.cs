@@ -85,10 +85,40 @@ public sealed class MemoryPlanTests
     }
 
     [Fact]
+    public void A_residual_costs_its_rank_in_both_dimensions_of_every_module()
+    {
+        var settings = new PlanSettings { RankU = 16, RankV = 8, Clusters = 2, DType = DType.BF16 };
+        var without = new MemoryPlan(RealLayer, settings);
+        var with = new MemoryPlan(RealLayer, settings with { Residual = 3 });
+        long numbers = 3 * (8192 + 5120 + 5120);
+        Assert.Equal(without.PrivateNumbers + numbers, with.PrivateNumbers);
+        Assert.Equal(without.AdapterBytes + (2 * numbers), with.AdapterBytes);
+        Assert.Equal(without.BasisBytes(9), with.BasisBytes(9));
+        // As many pairs as the adapter has itself save nothing on top of the core.
+        Assert.True(new MemoryPlan(RealLayer, settings with { Residual = 16 }).SavedPerAdapter < 0);
+        Assert.Equal(2 * 5 * (5 + 300), Residual(new ModuleShape(5, 300), 9).AdapterBytes - Residual(new ModuleShape(5, 300), 0).AdapterBytes);
+
+        static MemoryPlan Residual(ModuleShape shape, int rank) => new([shape], new PlanSettings { RankU = 4, RankV = 4, DType = DType.F16, Residual = rank });
+    }
+
+    [Theory]
+    [InlineData(CompressionMethod.Full, 64 * 64, 64)]
+    [InlineData(CompressionMethod.Diagonal, 64, 1)]
+    public void Int8_cores_take_a_byte_per_number_and_a_scale_per_row(CompressionMethod method, int numbers, int rows)
+    {
+        var settings = new PlanSettings { Method = method, RankU = 64, RankV = 64, DType = DType.BF16, CoreDType = DType.I8 };
+        var plan = new MemoryPlan([new(4096, 4096)], settings);
+        Assert.Equal(numbers + (4 * rows), plan.AdapterBytes);
+        Assert.Equal(2L * 64 * 8192, plan.BasisBytes(1));
+        Assert.Equal(2 * numbers, new MemoryPlan([new(4096, 4096)], settings with { CoreDType = null }).AdapterBytes);
+        Assert.Equal(4 * numbers, new MemoryPlan([new(4096, 4096)], settings with { CoreDType = DType.F32 }).AdapterBytes);
+    }
+
+    [Fact]
     public void Diagonal_cores_are_capped_on_the_narrower_side()
     {
         var plan = new MemoryPlan([new(8, 300)], new PlanSettings { Method = CompressionMethod.Diagonal, RankU = 32, RankV = 32 });
-        Assert.Equal(8, plan.CoreNumbers);
+        Assert.Equal(8, plan.PrivateNumbers);
         Assert.Equal(8 * 308, plan.BasisNumbers(1));
     }
 
@@ -124,6 +154,8 @@ public sealed class MemoryPlanTests
         Assert.Throws<ArgumentException>(() => new MemoryPlan([], new PlanSettings()));
         Assert.Throws<ArgumentOutOfRangeException>(() => Plan(PaperLayer, 0, 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => Plan(PaperLayer, 1, 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new MemoryPlan(PaperLayer, new PlanSettings { Residual = -1 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new MemoryPlan(PaperLayer, new PlanSettings { DType = DType.I8 }));
         Assert.Throws<ArgumentException>(() => new MemoryPlan(PaperLayer, new PlanSettings { Method = CompressionMethod.Diagonal, RankU = 2, RankV = 3 }));
     }
 

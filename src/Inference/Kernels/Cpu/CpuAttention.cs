@@ -79,7 +79,7 @@ internal static unsafe class CpuAttention
         Vector512<float> sums = Vector512<float>.Zero;
         for (i = 0; i + Lanes <= count; i += Lanes)
         {
-            Vector512<float> e = Vector512.Exp(Vector512.Load(scores + i) - Vector512.Create(max));
+            Vector512<float> e = VectorExp.Of(Vector512.Load(scores + i) - Vector512.Create(max));
             e.Store(scores + i);
             sums += e;
         }

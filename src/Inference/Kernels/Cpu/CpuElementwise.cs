@@ -32,6 +32,18 @@ internal static unsafe class CpuElementwise
             T.Write(y + i, T.Read(x + i) * scale * weight[i]);
     }
 
+    /// <summary>y += x</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Add<T>(float* x, T* y, int width)
+        where T : unmanaged, IElement<T>
+    {
+        int i = 0;
+        for (; i + Lanes <= width; i += Lanes)
+            T.Store(y + i, T.Load(y + i) + Vector512.Load(x + i));
+        for (; i < width; i++)
+            T.Write(y + i, T.Read(y + i) + x[i]);
+    }
+
     /// <summary>product = gate / (1 + exp(−gate)) · up</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SiluMultiply<T>(T* gate, T* up, T* product, int width)
@@ -41,7 +53,7 @@ internal static unsafe class CpuElementwise
         for (; i + Lanes <= width; i += Lanes)
         {
             Vector512<float> g = T.Load(gate + i);
-            Vector512<float> silu = g / (Vector512<float>.One + Vector512.Exp(-g));
+            Vector512<float> silu = g / (Vector512<float>.One + VectorExp.Of(-g));
             T.Store(product + i, silu * T.Load(up + i));
         }
 

@@ -17,15 +17,18 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     /// <summary>Weights of at most this many numbers are multiplied here for any number of rows up to <see cref="SmallRows"/>.</summary>
     private const long SmallWeight = 1 << 17;
     private const int SmallRows = 64;
+
+    /// <summary>Outputs computed between two turns of the prefetch.</summary>
+    private const int StripOutputs = 8;
     private readonly ModelConfig _config;
     private readonly RotaryTable _rotary;
     private readonly float* _query;
     private readonly float* _scores;
     private readonly float* _mixed;
     private readonly int _maxRows;
+    private readonly CorePrefetch _prefetch = new();
     private StepInput _step = new(0);
-    private float* _shrunk;
-    private float* _core;
+    private float* _mixedCores;
     private int _shrinkWidth;
     private int _coreWidth;
     private Activation? _shrink;
@@ -71,9 +74,27 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     public void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate)
     {
         if (rows <= FewRows || (rows <= SmallRows && (long)weight.In * weight.Out <= SmallWeight))
-            CpuLinear.Multiply(Row(x, 0), x.Width, (T*)weight.Address, weight.In, Row(y, 0), y.Width, rows, weight.Out, accumulate);
+            Multiply(x, weight, y, rows, accumulate);
         else
             y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
+    }
+
+    public void AddBias(Tensor bias, Activation y)
+    {
+        float* values = (float*)TensorMemory.Address(bias);
+        for (int row = 0; row < _step.Rows; row++)
+            CpuElementwise.Add(values, Row(y, row), y.Width);
+    }
+
+    public void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon)
+    {
+        float* queryScale = (float*)TensorMemory.Address(query), keyScale = (float*)TensorMemory.Address(key);
+        for (int row = 0; row < _step.Rows; row++)
+        {
+            T* head = Row(qkv, row);
+            for (int i = 0; i < _config.Heads + _config.KvHeads; i++, head += _config.HeadDim)
+                CpuElementwise.RmsNorm(head, i < _config.Heads ? queryScale : keyScale, epsilon, head, _config.HeadDim);
+        }
     }
 
     public void RotateAndCache(Activation qkv, KvLayer cache)
@@ -93,21 +114,21 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
     }
 
-    public void Attend(Activation qkv, KvLayer cache, Activation context)
+    public void Attend(Activation qkv, KvLayer cache, int window, Activation context)
     {
         foreach (SequenceRows sequence in _step.Sequences)
         {
             if (sequence.Rows >= PrefillAttention.MinRows)
             {
-                PrefillAttention.Attend(sequence, _config, qkv, cache, context);
+                PrefillAttention.Attend(sequence, _config, qkv, cache, window, context);
                 continue;
             }
 
             for (int i = 0; i < sequence.Rows; i++)
             {
-                int row = sequence.FirstRow + i;
+                int row = sequence.FirstRow + i, end = sequence.Context - sequence.Rows + i + 1;
                 for (int head = 0; head < _config.Heads; head++)
-                    AttendHead(sequence, sequence.Context - sequence.Rows + i + 1, head, Row(qkv, row), cache, Row(context, row));
+                    AttendHead(sequence, Math.Max(0, end - window), end, head, Row(qkv, row), cache, Row(context, row));
             }
         }
     }
@@ -125,27 +146,22 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             NativeMemory.Copy(Row(x, rows[first + i]), Row(y, i), bytes);
     }
 
+    public void AnnounceDeltas(int layer, Site site, CoreSlab cores) => _prefetch.Plan(_step, layer, site, cores, sizeof(T));
+
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
         // The products with the shared bases follow the same rule as the base model's; only the cores differ by row.
         bool small = segment.Count <= FewRows || (segment.Count <= SmallRows && (long)basis.Shrink.In * basis.Shrink.Out <= SmallWeight);
         Shrink(segment, basis, x, small);
-        for (int row = segment.Start; row < segment.Start + segment.Count; row++)
+        foreach (ModuleBasis module in basis.Modules)
         {
-            T* shrunk = Row(_shrink!, row);
-            for (int i = 0; i < basis.ShrinkWidth; i++)
-                _shrunk[i] = T.Read(shrunk + i);
-            float* adapter = cores.Address + ((long)_step.AdapterSlot[row] * cores.Pitch);
-            foreach (ModuleBasis module in basis.Modules)
+            MixCores(segment, module, cores);
+            if (small)
             {
-                float* mixed = _core + module.CoreColumn;
-                CpuLinear.Core(adapter + module.CoreOffset, _shrunk + module.ShrinkColumn, module.RV, mixed, module.RU);
-                if (small)
-                    CpuLinear.AddCombination(mixed, (T*)module.Expand.Address, module.RU, Row(y, row) + module.Column, module.DOut);
+                CpuLinear.AddCombinations(
+                    _mixedCores + ((long)segment.Start * _coreWidth) + module.CoreColumn, _coreWidth, (T*)module.Expand.Address, module.RU,
+                    Row(y, segment.Start) + module.Column, y.Width, segment.Count, module.DOut);
             }
-
-            for (int i = 0; !small && i < basis.CoreWidth; i++)
-                T.Write(Row(_cores!, row) + i, _core[i]);
         }
 
         if (!small)
@@ -157,8 +173,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         NativeMemory.AlignedFree(_query);
         NativeMemory.AlignedFree(_scores);
         NativeMemory.AlignedFree(_mixed);
-        NativeMemory.AlignedFree(_shrunk);
-        NativeMemory.AlignedFree(_core);
+        NativeMemory.AlignedFree(_mixedCores);
         _shrink?.Dispose();
         _cores?.Dispose();
     }
@@ -167,7 +182,21 @@ internal sealed unsafe class CpuKernels<T> : IKernels
 
     private static float* Floats(int count) => (float*)NativeMemory.AlignedAlloc((nuint)Math.Max(count, 16) * sizeof(float), 64);
 
-    private void AttendHead(in SequenceRows sequence, int positions, int head, T* query, KvLayer cache, T* context)
+    private void Multiply(Activation x, Matrix weight, Activation y, int rows, bool accumulate)
+    {
+        int strips = (weight.Out + StripOutputs - 1) / StripOutputs;
+        for (int strip = 0; strip < strips; strip++)
+        {
+            _prefetch.FetchShare(strips - strip);
+            int first = strip * StripOutputs;
+            CpuLinear.Multiply(
+                Row(x, 0), x.Width, (T*)weight.Address + ((nint)first * weight.In), weight.In,
+                Row(y, 0) + first, y.Width, rows, Math.Min(StripOutputs, weight.Out - first), accumulate);
+        }
+    }
+
+    /// <summary>Attention of one head over positions [begin, end).</summary>
+    private void AttendHead(in SequenceRows sequence, int begin, int end, int head, T* query, KvLayer cache, T* context)
     {
         int width = _config.HeadDim, stride = _config.KvWidth, blockSize = sequence.Blocks.BlockSize;
         long column = (long)(head / (_config.Heads / _config.KvHeads)) * width;
@@ -179,17 +208,19 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
 
         ReadOnlySpan<int> blocks = sequence.Blocks.Blocks;
-        for (int first = 0, b = 0; first < positions; first += blockSize, b++)
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            T* keys = (T*)cache.KeyAddress + ((long)blocks[b] * blockSize * stride) + column;
-            CpuAttention.Scores(_query, keys, stride, width, Math.Min(blockSize, positions - first), _scores + first);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Scores(_query, (T*)cache.KeyAddress + (slot * stride) + column, stride, width, to - from, _scores + from - begin);
         }
 
-        float sum = CpuAttention.Exponentiate(_scores, positions);
-        for (int first = 0, b = 0; first < positions; first += blockSize, b++)
+        float sum = CpuAttention.Exponentiate(_scores, end - begin);
+        for (int b = begin / blockSize; b * blockSize < end; b++)
         {
-            T* values = (T*)cache.ValueAddress + ((long)blocks[b] * blockSize * stride) + column;
-            CpuAttention.Mix(_scores + first, values, stride, width, Math.Min(blockSize, positions - first), _mixed);
+            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
+            long slot = ((long)(blocks[b] - b) * blockSize) + from;
+            CpuAttention.Mix(_scores + from - begin, (T*)cache.ValueAddress + (slot * stride) + column, stride, width, to - from, _mixed);
         }
 
         for (int i = 0; i < width; i++)
@@ -211,8 +242,32 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
     }
 
+    /// <summary>Σ of every row's own adapter.</summary>
+    private void MixCores(ClusterSegment segment, ModuleBasis module, CoreSlab cores)
+    {
+        int end = segment.Start + segment.Count;
+        for (int row = segment.Start; row < end; row++)
+        {
+            if (row + 1 < end)
+                CorePrefetch.Near(CoreOf(row + 1), module.RU * module.RV);
+            CpuLinear.Core(
+                CoreOf(row), Row(_shrink!, row) + module.ShrinkColumn, module.RV,
+                _mixedCores + ((long)row * _coreWidth) + module.CoreColumn, module.RU);
+        }
+
+        float* CoreOf(int row) => cores.Address + ((long)_step.AdapterSlot[row] * cores.Pitch) + module.CoreOffset;
+    }
+
     private void Expand(ClusterSegment segment, SiteBasis basis, Activation y)
     {
+        for (int row = segment.Start; row < segment.Start + segment.Count; row++)
+        {
+            T* target = Row(_cores!, row);
+            float* mixed = _mixedCores + ((long)row * _coreWidth);
+            for (int i = 0; i < basis.CoreWidth; i++)
+                T.Write(target + i, mixed[i]);
+        }
+
         foreach (ModuleBasis module in basis.Modules)
         {
             y.Slice(segment.Start, segment.Count, module.Column, module.DOut)
@@ -231,14 +286,12 @@ internal sealed unsafe class CpuKernels<T> : IKernels
 
         if (shrinkWidth == _shrinkWidth && coreWidth == _coreWidth)
             return;
-        NativeMemory.AlignedFree(_shrunk);
-        NativeMemory.AlignedFree(_core);
+        NativeMemory.AlignedFree(_mixedCores);
         _shrink?.Dispose();
         _cores?.Dispose();
         _shrinkWidth = shrinkWidth;
         _coreWidth = coreWidth;
-        _shrunk = Floats(shrinkWidth);
-        _core = Floats(coreWidth);
+        _mixedCores = Floats(_maxRows * coreWidth);
         _shrink = new Activation(_maxRows, shrinkWidth, DType, CPU);
         _cores = new Activation(_maxRows, coreWidth, DType, CPU);
     }

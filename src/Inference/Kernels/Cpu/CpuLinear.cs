@@ -35,86 +35,91 @@ internal static unsafe class CpuLinear
         }
     }
 
-    /// <summary>y[o] += Σ_j c[j] · w[j, o] for one row.</summary>
+    /// <summary>y[r, o] += Σ_j c[r, j] · w[j, o].</summary>
+    /// <param name="c">Rows of <paramref name="inner"/> numbers, <paramref name="strideC"/> apart.</param>
     /// <param name="w">[inner, outputs]</param>
+    /// <param name="y">Rows of <paramref name="outputs"/> elements, <paramref name="strideY"/> apart.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AddCombination<T>(float* c, T* w, int inner, T* y, int outputs)
+    public static void AddCombinations<T>(float* c, nint strideC, T* w, int inner, T* y, nint strideY, int rows, int outputs)
         where T : unmanaged, IElement<T>
     {
+        // Weights outside, rows inside: a strip of four vectors stays in the first-level cache for all rows.
         int o = 0;
         for (; o + (4 * Lanes) <= outputs; o += 4 * Lanes)
         {
-            Vector512<float> s0 = T.Load(y + o), s1 = T.Load(y + o + Lanes), s2 = T.Load(y + o + (2 * Lanes)), s3 = T.Load(y + o + (3 * Lanes));
-            T* row = w + o;
-            for (int j = 0; j < inner; j++, row += outputs)
-            {
-                Vector512<float> factor = Vector512.Create(c[j]);
-                s0 = Vector512.FusedMultiplyAdd(factor, T.Load(row), s0);
-                s1 = Vector512.FusedMultiplyAdd(factor, T.Load(row + Lanes), s1);
-                s2 = Vector512.FusedMultiplyAdd(factor, T.Load(row + (2 * Lanes)), s2);
-                s3 = Vector512.FusedMultiplyAdd(factor, T.Load(row + (3 * Lanes)), s3);
-            }
-
-            T.Store(y + o, s0);
-            T.Store(y + o + Lanes, s1);
-            T.Store(y + o + (2 * Lanes), s2);
-            T.Store(y + o + (3 * Lanes), s3);
+            int r = 0;
+            for (; r + 2 <= rows; r += 2)
+                AddStrip2(c + (r * strideC), strideC, w + o, inner, outputs, y + (r * strideY) + o, strideY);
+            if (r < rows)
+                AddStrip1(c + (r * strideC), w + o, inner, outputs, y + (r * strideY) + o);
         }
 
         for (; o + Lanes <= outputs; o += Lanes)
         {
-            Vector512<float> sum = T.Load(y + o);
-            T* row = w + o;
-            for (int j = 0; j < inner; j++, row += outputs)
-                sum = Vector512.FusedMultiplyAdd(Vector512.Create(c[j]), T.Load(row), sum);
-            T.Store(y + o, sum);
+            for (int r = 0; r < rows; r++)
+                AddLanes(c + (r * strideC), w + o, inner, outputs, y + (r * strideY) + o);
         }
 
         for (; o < outputs; o++)
         {
-            float sum = T.Read(y + o);
-            for (int j = 0; j < inner; j++)
-                sum += c[j] * T.Read(w + ((nint)j * outputs) + o);
-            T.Write(y + o, sum);
+            for (int r = 0; r < rows; r++)
+            {
+                T* target = y + (r * strideY) + o;
+                float sum = T.Read(target);
+                for (int j = 0; j < inner; j++)
+                    sum += c[(r * strideC) + j] * T.Read(w + ((nint)j * outputs) + o);
+                T.Write(target, sum);
+            }
         }
     }
 
     /// <summary>One row's core: y[u] = Σ_v core[v, u] · x[v].</summary>
     /// <param name="core">Σᵀ [rv, ru], float32.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Core(float* core, float* x, int rv, float* y, int ru)
+    public static void Core<T>(float* core, T* x, int rv, float* y, int ru)
+        where T : unmanaged, IElement<T>
     {
+        // Cores are read once a step and come from far: whole cache lines in the order of their addresses.
         int u = 0;
-        for (; u + Lanes <= ru; u += Lanes)
+        for (; u + (2 * Lanes) <= ru; u += 2 * Lanes)
         {
-            Vector512<float> even = Vector512<float>.Zero, odd = Vector512<float>.Zero;
-            float* column = core + u;
+            Vector512<float> even0 = default, odd0 = default, even1 = default, odd1 = default;
+            float* row = core + u;
             int v = 0;
-            for (; v + 2 <= rv; v += 2, column += 2 * ru)
+            for (; v + 2 <= rv; v += 2, row += 2 * ru)
             {
-                even = Vector512.FusedMultiplyAdd(Vector512.Create(x[v]), Vector512.Load(column), even);
-                odd = Vector512.FusedMultiplyAdd(Vector512.Create(x[v + 1]), Vector512.Load(column + ru), odd);
+                Vector512<float> even = Vector512.Create(T.Read(x + v)), odd = Vector512.Create(T.Read(x + v + 1));
+                even0 = Vector512.FusedMultiplyAdd(even, Vector512.Load(row), even0);
+                even1 = Vector512.FusedMultiplyAdd(even, Vector512.Load(row + Lanes), even1);
+                odd0 = Vector512.FusedMultiplyAdd(odd, Vector512.Load(row + ru), odd0);
+                odd1 = Vector512.FusedMultiplyAdd(odd, Vector512.Load(row + ru + Lanes), odd1);
             }
 
             if (v < rv)
-                even = Vector512.FusedMultiplyAdd(Vector512.Create(x[v]), Vector512.Load(column), even);
-            (even + odd).Store(y + u);
+            {
+                Vector512<float> last = Vector512.Create(T.Read(x + v));
+                even0 = Vector512.FusedMultiplyAdd(last, Vector512.Load(row), even0);
+                even1 = Vector512.FusedMultiplyAdd(last, Vector512.Load(row + Lanes), even1);
+            }
+
+            (even0 + odd0).Store(y + u);
+            (even1 + odd1).Store(y + u + Lanes);
         }
 
         // Ranks are often an odd multiple of eight; one number at a time would cost more than all lanes above.
         for (; u + (Lanes / 2) <= ru; u += Lanes / 2)
         {
-            Vector256<float> even = Vector256<float>.Zero, odd = Vector256<float>.Zero;
-            float* column = core + u;
+            Vector256<float> even = default, odd = default;
+            float* row = core + u;
             int v = 0;
-            for (; v + 2 <= rv; v += 2, column += 2 * ru)
+            for (; v + 2 <= rv; v += 2, row += 2 * ru)
             {
-                even = Vector256.FusedMultiplyAdd(Vector256.Create(x[v]), Vector256.Load(column), even);
-                odd = Vector256.FusedMultiplyAdd(Vector256.Create(x[v + 1]), Vector256.Load(column + ru), odd);
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), Vector256.Load(row), even);
+                odd = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v + 1)), Vector256.Load(row + ru), odd);
             }
 
             if (v < rv)
-                even = Vector256.FusedMultiplyAdd(Vector256.Create(x[v]), Vector256.Load(column), even);
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), Vector256.Load(row), even);
             (even + odd).Store(y + u);
         }
 
@@ -122,7 +127,7 @@ internal static unsafe class CpuLinear
         {
             float sum = 0;
             for (int v = 0; v < rv; v++)
-                sum += core[(v * ru) + u] * x[v];
+                sum += core[(v * ru) + u] * T.Read(x + v);
             y[u] = sum;
         }
     }
@@ -242,5 +247,67 @@ internal static unsafe class CpuLinear
         Put4(y + strideY, r1, accumulate);
         Put4(y + (2 * strideY), r2, accumulate);
         Put4(y + (3 * strideY), r3, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddStrip2<T>(float* c, nint strideC, T* w, int inner, int pitch, T* y, nint strideY)
+        where T : unmanaged, IElement<T>
+    {
+        float* d = c + strideC;
+        T* z = y + strideY;
+        Vector512<float> y0 = T.Load(y), y1 = T.Load(y + Lanes), y2 = T.Load(y + (2 * Lanes)), y3 = T.Load(y + (3 * Lanes));
+        Vector512<float> z0 = T.Load(z), z1 = T.Load(z + Lanes), z2 = T.Load(z + (2 * Lanes)), z3 = T.Load(z + (3 * Lanes));
+        for (int j = 0; j < inner; j++, w += pitch)
+        {
+            Vector512<float> w0 = T.Load(w), w1 = T.Load(w + Lanes), w2 = T.Load(w + (2 * Lanes)), w3 = T.Load(w + (3 * Lanes));
+            Vector512<float> first = Vector512.Create(c[j]), second = Vector512.Create(d[j]);
+            y0 = Vector512.FusedMultiplyAdd(first, w0, y0);
+            y1 = Vector512.FusedMultiplyAdd(first, w1, y1);
+            y2 = Vector512.FusedMultiplyAdd(first, w2, y2);
+            y3 = Vector512.FusedMultiplyAdd(first, w3, y3);
+            z0 = Vector512.FusedMultiplyAdd(second, w0, z0);
+            z1 = Vector512.FusedMultiplyAdd(second, w1, z1);
+            z2 = Vector512.FusedMultiplyAdd(second, w2, z2);
+            z3 = Vector512.FusedMultiplyAdd(second, w3, z3);
+        }
+
+        T.Store(y, y0);
+        T.Store(y + Lanes, y1);
+        T.Store(y + (2 * Lanes), y2);
+        T.Store(y + (3 * Lanes), y3);
+        T.Store(z, z0);
+        T.Store(z + Lanes, z1);
+        T.Store(z + (2 * Lanes), z2);
+        T.Store(z + (3 * Lanes), z3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddStrip1<T>(float* c, T* w, int inner, int pitch, T* y)
+        where T : unmanaged, IElement<T>
+    {
+        Vector512<float> y0 = T.Load(y), y1 = T.Load(y + Lanes), y2 = T.Load(y + (2 * Lanes)), y3 = T.Load(y + (3 * Lanes));
+        for (int j = 0; j < inner; j++, w += pitch)
+        {
+            Vector512<float> factor = Vector512.Create(c[j]);
+            y0 = Vector512.FusedMultiplyAdd(factor, T.Load(w), y0);
+            y1 = Vector512.FusedMultiplyAdd(factor, T.Load(w + Lanes), y1);
+            y2 = Vector512.FusedMultiplyAdd(factor, T.Load(w + (2 * Lanes)), y2);
+            y3 = Vector512.FusedMultiplyAdd(factor, T.Load(w + (3 * Lanes)), y3);
+        }
+
+        T.Store(y, y0);
+        T.Store(y + Lanes, y1);
+        T.Store(y + (2 * Lanes), y2);
+        T.Store(y + (3 * Lanes), y3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddLanes<T>(float* c, T* w, int inner, int pitch, T* y)
+        where T : unmanaged, IElement<T>
+    {
+        Vector512<float> sum = T.Load(y);
+        for (int j = 0; j < inner; j++, w += pitch)
+            sum = Vector512.FusedMultiplyAdd(Vector512.Create(c[j]), T.Load(w), sum);
+        T.Store(y, sum);
     }
 }

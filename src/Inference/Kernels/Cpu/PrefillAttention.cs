@@ -15,28 +15,32 @@ internal static class PrefillAttention
     /// <summary>Fewer rows are faster one by one.</summary>
     public const int MinRows = 16;
 
-    public static unsafe void Attend(in SequenceRows sequence, ModelConfig config, Activation qkv, KvLayer cache, Activation context)
+    /// <param name="window">Positions that a row attends to at most, itself included.</param>
+    public static void Attend(in SequenceRows sequence, ModelConfig config, Activation qkv, KvLayer cache, int window, Activation context)
     {
         using var scope = torch.NewDisposeScope();
         int share = config.Heads / config.KvHeads, rows = sequence.Rows;
-        Tensor slots = Slots(sequence);
+        int first = Math.Max(0, sequence.Context - rows + 1 - window), keys = sequence.Context - first;
+        Tensor slots = Slots(sequence, first);
         Tensor query = qkv.Slice(sequence.FirstRow, rows, 0, config.QueryWidth)
             .unflatten(1, [config.KvHeads, share, config.HeadDim]).permute(1, 2, 0, 3);
+        bool whole = keys == rows && window >= rows;
         Tensor mixed = torch.nn.functional.scaled_dot_product_attention(
             query,
             Gather(cache.FlatKeys, slots, share),
             Gather(cache.FlatValues, slots, share),
-            attn_mask: sequence.Context == rows ? null : Mask(sequence, query.dtype),
-            is_casual: sequence.Context == rows);
+            attn_mask: whole ? null : Mask(rows, keys, window, query.dtype),
+            is_casual: whole);
         context.Slice(sequence.FirstRow, rows, 0, config.QueryWidth)
             .unflatten(1, [config.KvHeads, share, config.HeadDim]).copy_(mixed.permute(2, 0, 1, 3));
     }
 
-    private static Tensor Slots(in SequenceRows sequence)
+    /// <summary>KV slots of the positions from the first on.</summary>
+    private static Tensor Slots(in SequenceRows sequence, int first)
     {
-        int[] slots = new int[sequence.Context];
-        for (int position = 0; position < slots.Length; position++)
-            slots[position] = sequence.Blocks.Slot(position);
+        int[] slots = new int[sequence.Context - first];
+        for (int i = 0; i < slots.Length; i++)
+            slots[i] = sequence.Blocks.Slot(first + i);
         return TensorMemory.UploadIds(slots, CPU);
     }
 
@@ -44,10 +48,13 @@ internal static class PrefillAttention
     private static Tensor Gather(Tensor flat, Tensor slots, int share) =>
         flat.index_select(0, slots).permute(1, 0, 2).unsqueeze(1).expand(-1, share, -1, -1);
 
-    /// <summary>[rows, context]: 0 where a row may look, −∞ elsewhere.</summary>
-    private static Tensor Mask(in SequenceRows sequence, ScalarType dtype)
+    /// <summary>[rows, keys]: 0 where a row may look, −∞ elsewhere. The last row stands at the last key.</summary>
+    private static Tensor Mask(int rows, int keys, int window, ScalarType dtype)
     {
-        Tensor future = torch.full([sequence.Rows, sequence.Context], float.NegativeInfinity, dtype: ScalarType.Float32);
-        return future.triu_(sequence.Context - sequence.Rows + 1).to(dtype);
+        int own = keys - rows;
+        Tensor mask = torch.full([rows, keys], float.NegativeInfinity, dtype: ScalarType.Float32).triu_(own + 1);
+        if (window < keys)
+            mask.add_(torch.full([rows, keys], float.NegativeInfinity, dtype: ScalarType.Float32).tril_(own - window));
+        return mask.to(dtype);
     }
 }
