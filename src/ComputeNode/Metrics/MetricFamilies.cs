@@ -48,6 +48,9 @@ internal static class MetricFamilies
         text.Counter(
             "vllm:request_success", "Sequences that ended, by why.", "finished_reason",
             [.. Enum.GetValues<FinishReason>().Select(reason => (reason.ToString().ToLowerInvariant(), engine.Metrics.Finished(reason))), ("error", engine.Metrics.Failed)]);
+        text.Counter("vllm:prefix_cache_queries", "Prompt tokens looked up in the prefix cache.", stats.PrefixCacheQueries);
+        text.Counter("vllm:prefix_cache_hits", "Prompt tokens found there.", stats.PrefixCacheHits);
+        text.Counter("vllm:prompt_tokens_cached", "Prompt tokens that were not computed.", stats.PrefixCacheHits);
     }
 
     private static void WriteTokens(PrometheusText text, EngineMetrics engine, RequestMetrics requests)

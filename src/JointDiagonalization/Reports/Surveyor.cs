@@ -54,7 +54,7 @@ internal sealed class Surveyor(
     private CanonicalFactors Read(BundleModule module)
     {
         cancellation.ThrowIfCancellationRequested();
-        CanonicalFactors all = collection.Read(module.Path, device(options.Device));
+        CanonicalFactors all = collection.Read(module.Path, device(options.Device), cancellation);
         if (_plan.Adapters.Length == collection.Adapters.Count || all.Count == 0)
             return all;
         using (all)
@@ -86,24 +86,14 @@ internal sealed class Surveyor(
             return published;
         if (clusters == 1)
             return new int[collection.Adapters.Count];
-        List<CanonicalFactors> projected = [];
-        try
+        return new AdapterClusterer(new ClusterOptions
         {
-            int dimensions = ClusterProjection.Dimensions(Math.Max(options.RankU, options.RankV), clusters);
-            projected.AddRange(modules.Select(m => ClusterProjection.Shrink(m, dimensions, options.Seed)));
-            return new AdapterClusterer(new ClusterOptions
-            {
-                Clusters = clusters,
-                RankU = options.RankU,
-                RankV = options.RankV,
-                Seed = options.Seed,
-                MaxRounds = Rounds,
-            }).Assign(collection.Adapters.Count, projected, cancellation: cancellation).ClusterOf;
-        }
-        finally
-        {
-            projected.ForEach(p => p.Dispose());
-        }
+            Clusters = clusters,
+            RankU = options.RankU,
+            RankV = options.RankV,
+            Seed = options.Seed,
+            MaxRounds = Rounds,
+        }).Assign(collection.Adapters.Count, modules, cancellation: cancellation).ClusterOf;
     }
 
     private void FitRanks(CanonicalFactors members, string module, int clusters)
@@ -132,7 +122,8 @@ internal sealed class Surveyor(
     private SurveySpectrum Spectrum(string path, CanonicalFactors factors)
     {
         using var scope = NewDisposeScope();
-        using CanonicalFactors shrunk = ClusterProjection.Shrink(factors, HigherOrderSvd.DenseLimit, options.Seed);
+        using ClusterProjection projection = ClusterProjection.Of(factors, HigherOrderSvd.DenseLimit, options.Seed);
+        using CanonicalFactors shrunk = projection.Apply(factors);
         double[] u = Tails(new StackedOperator(shrunk.F, TensorMath.RowGrams(shrunk.BatchedG.to(ScalarType.Float64))), factors.Count);
         double[] v = Tails(new StackedOperator(shrunk.G, TensorMath.RowGrams(shrunk.BatchedF.to(ScalarType.Float64))), factors.Count);
         int[] ranks = [.. Enumerable.Range(0, 31).Select(e => 1 << e).TakeWhile(r => r < Math.Max(u.Length, v.Length))];
