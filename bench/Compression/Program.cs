@@ -8,8 +8,9 @@ var clusters = new Option<int>("--clusters") { Description = "C, clusters; also 
 var noise = new Option<double>("--noise") { Description = "Noise of the families against their signal, in amplitude", DefaultValueFactory = _ => 0.5 };
 var quick = new Option<bool>("--no-reference") { Description = "Do not compute the converged objective" };
 
-var fit = new Command("fit", "One module: fits of rank 16 and 64 against the converged objective") { adapters, dimension, rank, quick };
-fit.SetAction(o => FitBenchmark.Fit(o.GetValue(adapters), o.GetValue(dimension), o.GetValue(rank), !o.GetValue(quick)));
+var families = new Option<int>("--families") { Description = "Planted families in the module", DefaultValueFactory = _ => 8 };
+var fit = new Command("fit", "One module: fits of rank 16 and 64 against the converged objective") { adapters, dimension, rank, families, quick };
+fit.SetAction(o => FitBenchmark.Fit(o.GetValue(adapters), o.GetValue(dimension), o.GetValue(rank), o.GetValue(families), !o.GetValue(quick)));
 
 var cluster = new Command("cluster", "One module: start and alternation of the assignment until it no longer changes") { adapters, dimension, rank, clusters, noise };
 cluster.SetAction(o => FitBenchmark.Cluster(o.GetValue(adapters), o.GetValue(dimension), o.GetValue(rank), o.GetValue(clusters), o.GetValue(noise)));
@@ -29,4 +30,9 @@ var many = new Command("many", "Very many adapters of a small model; 10,000 of r
 many.SetAction(o => FilesBenchmark.Run(
     o.GetValue(work)!, AdapterFiles.Square(o.GetValue(moduleCount), o.GetValue(width)), o.GetValue(adapters), o.GetValue(smallRank), o.GetValue(clusters), o.GetValue(keep), newcomer: false));
 
-return new RootCommand("Speed, memory and quality of compression on collections that it makes itself; G is one 4096³ float32 product") { fit, cluster, mistral, many }.Parse(args).Invoke();
+var qualityAdapters = new Option<int>("--adapters") { Description = "k, adapters in each collection", DefaultValueFactory = _ => 120 };
+var qualityClusters = new Option<int>("--clusters") { Description = "C, clusters and planted families", DefaultValueFactory = _ => 6 };
+var quality = new Command("quality", "Collections, methods, error, bytes and seconds, with the algorithm of the paper as baseline") { qualityAdapters, qualityClusters };
+quality.SetAction(o => new QualityBenchmark(o.GetValue(qualityAdapters), loraRank: 16, rank: 16, o.GetValue(qualityClusters)).Run());
+
+return new RootCommand("Speed, memory and quality of compression on collections that it makes itself; G is one 4096³ float32 product") { fit, cluster, mistral, many, quality }.Parse(args).Invoke();

@@ -1,3 +1,4 @@
+using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization;
@@ -45,6 +46,15 @@ public sealed record CompressorOptions
     /// </summary>
     public int? Iterations { get; init; }
 
+    /// <summary>Further starts of every fit of <see cref="CompressionMethod.Full"/>, the best of which is kept.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>Stop a fit when an iteration lowers its error by less than this fraction; null takes the method's default.</summary>
+    public double? Tolerance { get; init; }
+
+    /// <summary>Half-step of <see cref="CompressionMethod.Full"/>.</summary>
+    public HalfStepMethod Algorithm { get; init; } = HalfStepMethod.Krylov;
+
     /// <summary>Torch device: "cpu" or "cuda".</summary>
     public string Device { get; init; } = "cpu";
 
@@ -89,6 +99,9 @@ public sealed record CompressorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Clusters);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Iterations ?? 1, nameof(Iterations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Threads ?? 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(Restarts);
+        if (Tolerance is < 0 or >= 1 or double.NaN)
+            throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "a fraction of the error from 0 to below 1 was expected");
         ArgumentOutOfRangeException.ThrowIfNegative(Residual);
         ArgumentOutOfRangeException.ThrowIfNegative(FigureModules ?? 0, nameof(FigureModules));
         ValidateMethod();

@@ -109,6 +109,31 @@ public sealed class CanonicalFactorsTests
         Assert.Equal(Math.Sqrt(Dense.SquaredNorm(Dense.Product(wide))), factors.Norms[0], 1e-8);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(1e-2f)]
+    [InlineData(1e-5f)]
+    [InlineData(0)]
+    public void Nearly_dependent_columns_lose_no_precision(float independence)
+    {
+        // From 1e-5 on the Gram matrix is too ill-conditioned for Cholesky, at 0 it is singular.
+        var random = new Random(11);
+        float[] b = Synthetic.Gaussian(random, 60 * 3), a = Synthetic.Gaussian(random, 3 * 50);
+        for (int row = 0; row < 60; row++)
+            b[(row * 3) + 2] = b[row * 3] + (independence * b[(row * 3) + 2]);
+        LoraDelta[] deltas = [Synthetic.Random(random, 60, 50, 3), new LoraDelta(b, a, 60, 50, 3, 1)];
+        using CanonicalFactors factors = Synthetic.Canonical(deltas);
+        using var scope = NewDisposeScope();
+        Tensor products = factors.BatchedF.transpose(1, 2).bmm(factors.BatchedG);
+        Tensor grams = factors.BatchedG.bmm(factors.BatchedG.transpose(1, 2));
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.True(Dense.SquaredDistance(Dense.Unit(deltas[i]), Dense.From(products[i])) < 1e-18);
+            for (int j = 0; j < 3; j++)
+                Assert.True(grams[i, j, j].item<double>() is var norm && (norm == 0 || Math.Abs(norm - 1) < 1e-9));
+        }
+    }
+
     [Fact]
     public void Deltas_of_different_shapes_are_refused()
     {

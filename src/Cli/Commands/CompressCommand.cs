@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Choosing;
+using Eigengate.JointDiagonalization.Fitting;
 using Eigengate.JointDiagonalization.Peft;
 using Eigengate.Safetensors;
 
@@ -36,6 +37,15 @@ internal static class CompressCommand
     private static readonly Option<ulong> Seed = new("--seed") { Description = "The same input and seed give the same bytes", HelpName = "N" };
     private static readonly Option<int?> Iterations = new("--iterations") { Description = "Upper limit of refinement steps of the final fits [default: 10 full, 200 diagonal]", HelpName = "N" };
 
+    private static readonly Option<int> Restarts = new("--restarts") { Description = "Further starts of every fit, the best is kept: the mean product, then random. Helps collections of equal, unrelated groups", HelpName = "N" };
+    private static readonly Option<double?> Tolerance = new("--tolerance") { Description = "Stop a fit when a step lowers its error by less than this fraction [default: 1e-3 full, 1e-6 diagonal]", HelpName = "T" };
+
+    private static readonly Option<string> Algorithm = new Option<string>("--algorithm")
+    {
+        Description = "Step of --method full: krylov is fastest to the limit; exact solves dense eigenproblems; power is the paper's eigen-iteration",
+        DefaultValueFactory = _ => "krylov",
+    }.AcceptOnlyFromAmong("krylov", "exact", "power");
+
     private static readonly Option<string> Dtype = new Option<string>("--dtype") { Description = "Storage type of bases, residuals and cores", DefaultValueFactory = _ => "float32" }
         .OneOf("float32", "bfloat16", "float16");
 
@@ -70,7 +80,7 @@ internal static class CompressCommand
             Example:  eigengate compress --adapters my-adapters --model my-base --out my-bundle --rank 32 --clusters 8
             """)
         {
-            Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Keep, Scale,
+            Adapters, Out, Model, Method, Rank, Residual, GoalOptions.Clusters, GoalOptions.TargetError, GoalOptions.Budget, Seed, Iterations, Restarts, Tolerance, Algorithm, Keep, Scale,
             Dtype, CoreDtype, Device, Threads, Strict, Overwrite, FigureModules, Json,
         };
         // On another thread: Ctrl+C is heeded only once this call has returned a task.
@@ -97,6 +107,9 @@ internal static class CompressCommand
             Clusters = options.GetValue(GoalOptions.Clusters).Stated ?? CompressorOptions.DefaultClusters,
             Seed = options.GetValue(Seed),
             Iterations = options.GetValue(Iterations),
+            Restarts = options.GetValue(Restarts),
+            Tolerance = options.GetValue(Tolerance),
+            Algorithm = Enum.Parse<HalfStepMethod>(options.GetValue(Algorithm)!, ignoreCase: true),
             DType = StorageType(options.GetValue(Dtype)!),
             CoreDType = options.GetValue(CoreDtype) is { } coreDtype ? StorageType(coreDtype) : null,
             Device = options.GetValue(Device)!,

@@ -12,10 +12,10 @@ internal sealed class CollectionAssignment(
     AdapterCollection collection, ClusterOptions options, Device device, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
 {
     /// <summary>The affinity of n adapters takes n² numbers and its eigenvectors n³ operations.</summary>
-    private const int MaxSampledAdapters = 2048;
+    internal int MaxSampledAdapters { get; init; } = 2048;
 
     /// <summary>Projected factors that are kept at once; also bounds the work of a round.</summary>
-    private const long SampleBytes = 512L << 20;
+    internal long SampleBytes { get; init; } = 512L << 20;
 
     private const int BatchAdapters = 1024;
 

@@ -92,16 +92,20 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
         if (form.Diagonal)
         {
             var diagonal = new DiagonalFitOptions { Rank = options.RankU, Sweeps = options.EffectiveIterations, Seed = options.Seed };
+            diagonal = diagonal with { Tolerance = options.Tolerance ?? diagonal.Tolerance };
             return new DiagonalJointDiagonalizer(diagonal).Fit(members, cancellation);
         }
 
-        return new JointDiagonalizer(new FitOptions
+        var full = new FitOptions
         {
             RankU = options.RankU,
             RankV = options.RankV,
             Iterations = options.EffectiveIterations,
             Seed = options.Seed,
-        }).Fit(members, start, cancellation);
+            Restarts = options.Restarts,
+            Method = options.Algorithm,
+        };
+        return new JointDiagonalizer(full with { Tolerance = options.Tolerance ?? full.Tolerance }).Fit(members, start, cancellation);
     }
 
     private sealed record ClusterFit(SharedBasis Basis, (double Lower, double TailU, double TailV) Bounds, StoredProduct[] Products);
