@@ -2,6 +2,7 @@ using Eigengate.Inference.Adapters;
 
 namespace Eigengate.Inference.Tests.Adapters;
 
+[Collection("alone")]
 public class PrivateResidualTests
 {
     [Theory]
