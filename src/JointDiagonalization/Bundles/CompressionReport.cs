@@ -35,8 +35,8 @@ public sealed record CompressionReport
 
     public required int[] Rank { get; init; }
 
-    /// <summary>Largest rank of any private residual.</summary>
-    public required int Residual { get; init; }
+    /// <summary>Largest rank of any private residual; reports from before there were any do not say.</summary>
+    public int Residual { get; init; }
 
     public required int Clusters { get; init; }
 

@@ -5,7 +5,7 @@ internal sealed record BarChart
 {
     private const int Width = 460;
     private const int Height = 260;
-    private const int Left = 50;
+    private const int Left = 56;
     private const int Right = 10;
     private const int Top = 20;
     private const int Bottom = 46;

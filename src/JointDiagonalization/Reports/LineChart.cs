@@ -9,7 +9,7 @@ internal sealed record Series(string Name, int Style, (double X, double Y, strin
 /// <summary>Lines with markers over two axes, as SVG. Lines differ by colour, marker and dash, so that none depends on colour.</summary>
 internal sealed record LineChart
 {
-    private const int Left = 58;
+    private const int Left = 68;
     private const int Right = 14;
     private const int Top = 12;
     private const int Bottom = 46;

@@ -75,6 +75,14 @@ public sealed class HtmlReportTests : IDisposable
     }
 
     [Fact]
+    public void A_report_from_before_the_later_fields_is_still_drawn()
+    {
+        CompressionReport old = CompressionReport.Read(Path.Combine(LibraryTests.Root, "demo", "bundle"));
+        Assert.Equal(0, old.Residual);
+        Assert.Contains($"value=\"{old.MeanRelSqError:R}\"", HtmlReport.Render(old), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_folder_without_a_report_is_named() => Assert.Contains(
         Path.Combine(_folder.Path, CompressionReport.FileName),
         Assert.Throws<BundleFormatException>(() => CompressionReport.Read(_folder.Path)).Message,
