@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using Eigengate.Inference;
+using Eigengate.Inference.Adapters;
+using Eigengate.Inference.Models;
+using Eigengate.Inference.Sampling;
+
+namespace Eigengate.LlamaCpp;
+
+/// <summary>The engine with the model that llama.cpp also runs: bfloat16, greedy, no prefix cache.</summary>
+internal sealed class EngineUnderTest : IAsyncDisposable
+{
+    private const string Cluster = "cluster";
+    private readonly EngineLoop _loop;
+    private readonly Dictionary<string, ClusterBasis> _basis;
+
+    public EngineUnderTest(string folder, int threads, int basisRank)
+    {
+        _loop = new EngineLoop(Engine.Load(folder, new EngineOptions
+        {
+            DType = EngineDType.BFloat16,
+            Threads = threads,
+            PrefixCache = false,
+            AdapterSlots = 64,
+            MaxSequences = 64,
+            KvCacheBytes = 1L << 30,
+        }));
+        _basis = Basis(_loop.Engine.Config, basisRank);
+        _loop.Engine.AddCluster(Cluster, _basis);
+    }
+
+    private ModelConfig Config => _loop.Engine.Config;
+
+    public async Task<int[]> GreedyAsync(int[] prompt, int tokens, CancellationToken cancel) =>
+        (await RunAsync(prompt, tokens, null, cancel)).Ids;
+
+    public async Task<double> PrefillSecondsAsync(int length, int seed, CancellationToken cancel)
+    {
+        long start = Stopwatch.GetTimestamp();
+        await RunAsync(Prompt(seed, length), 1, null, cancel);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>Seconds from the moment when every sequence has its first token until all have <paramref name="steps"/> more.</summary>
+    public async Task<double> GenerateSecondsAsync(int batch, int steps, int start, CancellationToken cancel)
+    {
+        var runs = await Task.WhenAll(Enumerable.Range(0, batch).Select(s => RunAsync(Prompt(s, start), steps + 1, null, cancel)));
+        return Stopwatch.GetElapsedTime(runs.Max(r => r.First), runs.Max(r => r.Last)).TotalSeconds;
+    }
+
+    /// <summary>Seconds for requests with an adapter each, all sent at once; the adapters are in their slots already, as llama.cpp's are loaded.</summary>
+    public async Task<double> AdaptersSecondsAsync(int requests, int length, int steps, CancellationToken cancel)
+    {
+        ResidentAdapter[] leases = [.. Enumerable.Range(0, requests).Select(i => _loop.Engine.LoadAdapter(Adapter(i)))];
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(leases.Select((lease, i) => RunAsync(Prompt(i, length), steps, lease, cancel)));
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    public int[] Prompt(int seed, int length) =>
+        [.. Enumerable.Range(0, length).Select(i => 300 + (int)(((seed * 1000L) + i) * 7919 % (Config.VocabularySize - 300)))];
+
+    public ValueTask DisposeAsync() => _loop.DisposeAsync();
+
+    private async Task<(int[] Ids, long First, long Last)> RunAsync(int[] prompt, int tokens, ResidentAdapter? adapter, CancellationToken cancel)
+    {
+        var sampling = new SamplingParams { MaxTokens = tokens, Temperature = 0, IgnoreEos = true };
+        var ids = new List<int>(tokens);
+        long first = 0;
+        await foreach (GenerationEvent item in _loop.GenerateAsync(new GenerationRequest("bench", prompt, sampling, adapter), cancel))
+        {
+            if (item is not TokenGenerated token)
+                continue;
+            if (ids.Count == 0)
+                first = Stopwatch.GetTimestamp();
+            ids.Add(token.TokenId);
+        }
+
+        return ([.. ids], first, Stopwatch.GetTimestamp());
+    }
+
+    private AdapterWeights Adapter(int index)
+    {
+        var random = new Random(index);
+        return new AdapterWeights($"adapter-{index}", "1", Cluster, _basis.ToDictionary(b => b.Key, b => Values(random, b.Value.RU * b.Value.RV)));
+    }
+
+    private static Dictionary<string, ClusterBasis> Basis(ModelConfig config, int rank)
+    {
+        var random = new Random(1);
+        var shapes = new (string Name, int Out)[] { ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth), ("v_proj", config.KvWidth) };
+        return (from layer in Enumerable.Range(0, config.Layers) from shape in shapes select (layer, shape)).ToDictionary(
+            m => $"model.layers.{m.layer}.self_attn.{m.shape.Name}",
+            m => new ClusterBasis(Values(random, m.shape.Out * rank), Values(random, config.HiddenSize * rank), m.shape.Out, config.HiddenSize, rank, rank));
+    }
+
+    private static float[] Values(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 0.02f)];
+}
