@@ -37,19 +37,22 @@ internal sealed class Comparison(ModelShape shape, EngineUnderTest engine, Floor
     public Task AdaptersAsync(LlamaProcess llama, string[] paths, int length, int steps) => MeasureAsync(
         $"{paths.Length} adapters, {length} + {steps} tokens",
         paths.Length * (length + steps),
-        _ => engine.AdaptersSecondsAsync(paths.Length, length, steps, cancel),
-        _ => llama.SecondsAsync(new { run = "adapters", paths, length, steps }, cancel),
+        round => engine.AdaptersSecondsAsync(paths.Length, length, round == 0 ? 2 : steps, cancel),
+        round => llama.SecondsAsync(new { run = "adapters", paths, length = round == 0 ? 2 : length, steps = round == 0 ? 2 : steps }, cancel),
         (paths.Length * length / 512.0 * floor.StepSeconds(shape, 512, allLogits: false)) + (steps * floor.StepSeconds(shape, paths.Length)));
 
+    /// <param name="name">Of the row.</param>
+    /// <param name="tokens">Of one round.</param>
+    /// <param name="ours">Gets the round; round 0 warms up and may do less.</param>
+    /// <param name="theirs">Likewise.</param>
+    /// <param name="least">Seconds of the floor.</param>
     private async Task MeasureAsync(string name, int tokens, Func<int, Task<double>> ours, Func<int, Task<double>> theirs, double least)
     {
+        await ours(0);
+        await theirs(0);
         var pairs = new List<(double Ours, double Theirs)>();
-        for (int round = -1; round < rounds; round++)
-        {
-            var pair = (await ours(round + 1), await theirs(round + 1));
-            if (round >= 0)
-                pairs.Add(pair);
-        }
+        for (int round = 1; round <= rounds; round++)
+            pairs.Add((await ours(round), await theirs(round)));
 
         double engineSeconds = Median(pairs.Select(p => p.Ours)), llamaSeconds = Median(pairs.Select(p => p.Theirs));
         Console.WriteLine(

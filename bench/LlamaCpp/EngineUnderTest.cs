@@ -56,6 +56,14 @@ internal sealed class EngineUnderTest : IAsyncDisposable
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
+    /// <summary>Share of the step time that is not the model's, while sequences with an adapter each decode.</summary>
+    public async Task<double> ShareOutsideModelAsync(int batch, int steps, CancellationToken cancel)
+    {
+        TimeSpan step = _loop.Engine.StepTime, model = _loop.Engine.ModelTime;
+        await AdaptersSecondsAsync(batch, 1, steps, cancel);
+        return 1 - ((_loop.Engine.ModelTime - model) / (_loop.Engine.StepTime - step));
+    }
+
     public int[] Prompt(int seed, int length) =>
         [.. Enumerable.Range(0, length).Select(i => 300 + (int)(((seed * 1000L) + i) * 7919 % (Config.VocabularySize - 300)))];
 

@@ -9,7 +9,7 @@ var adapters = new Option<int>("--adapters") { Description = "Requests with an a
 var basisRank = new Option<int>("--basis-rank") { Description = "Rank of the engine's shared bases", DefaultValueFactory = _ => 32 };
 var only = new Option<string[]>("--only")
 {
-    Description = "Measures: agreement, floor, prefill, decode1, decode32, prompts (200 + 10 tokens with adapters), answers (16 + 128)",
+    Description = "Measures: agreement, floor, prefill, decode1, decode32, outside (of the model), prompts (200 + 10 tokens with adapters), answers (16 + 128)",
     AllowMultipleArgumentsPerToken = true,
 };
 
@@ -24,13 +24,16 @@ async Task RunAsync(ParseResult options, CancellationToken cancel)
 {
     ModelShape sizes = ModelShape.Known.Single(s => s.Name == options.GetValue(shape));
     int threadCount = options.GetValue(threads), adapterCount = options.GetValue(adapters);
-    string[] wanted = options.GetValue(only) is { Length: > 0 } some ? some : ["agreement", "floor", "prefill", "decode1", "decode32", "prompts", "answers"];
+    string[] wanted = options.GetValue(only) is { Length: > 0 } some ? some : ["agreement", "floor", "prefill", "decode1", "decode32", "outside", "prompts", "answers"];
     var model = RandomModel.Create(sizes, Path.Combine(options.GetValue(folder)!, sizes.Name), adapterCount);
     Floor floor = wanted.Contains("floor") ? Floor.Measure(threadCount) : new Floor(double.NaN, double.NaN);
     await using var engine = new EngineUnderTest(model.Folder, threadCount, options.GetValue(basisRank));
     var comparison = new Comparison(sizes, engine, floor, options.GetValue(rounds), cancel);
     if (wanted.Contains("floor"))
         Console.WriteLine($"memory {floor.BytesPerSecond / 1e9:F1} GB/s, bfloat16 products {floor.FlopsPerSecond / 1e9:F0} GFLOP/s, {threadCount} threads\n");
+
+    if (wanted.Contains("outside"))
+        Console.WriteLine($"64 sequences with an adapter each: {await engine.ShareOutsideModelAsync(64, 32, cancel):P1} of the step time is outside of the model\n");
 
     using (LlamaProcess llama = await LlamaProcess.StartAsync(model.GgufPath, 1, threadCount, 32, cancel))
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
@@ -28,6 +29,8 @@ public sealed class Engine : IDisposable
     private long _steps;
     private long _promptTokens;
     private long _generatedTokens;
+    private long _stepTicks;
+    private long _modelTicks;
 
     internal Engine(EngineParts parts)
     {
@@ -57,6 +60,12 @@ public sealed class Engine : IDisposable
         _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, _parts.Slots.Used, _parts.Slots.Count,
         Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions,
         _scheduler.PrefixQueries, _scheduler.PrefixHits);
+
+    /// <summary>Time that steps took since load. Readable from any thread; exact between steps.</summary>
+    public TimeSpan StepTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _stepTicks));
+
+    /// <summary>The part of <see cref="StepTime"/> in the model: everything but scheduling, sampling and events.</summary>
+    public TimeSpan ModelTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _modelTicks));
 
     /// <summary>Loads a Hugging Face model directory and warms the kernels up.</summary>
     /// <exception cref="InvalidModelException">The model cannot be served; the message says why.</exception>
@@ -110,6 +119,7 @@ public sealed class Engine : IDisposable
     {
         using var inference = torch.inference_mode();
         using var scope = torch.NewDisposeScope();
+        long begun = Stopwatch.GetTimestamp();
         TakeInbox();
         FinishAborted();
         Schedule();
@@ -128,11 +138,12 @@ public sealed class Engine : IDisposable
         }
 
         Volatile.Write(ref _steps, _steps + 1);
+        Volatile.Write(ref _stepTicks, _stepTicks + Stopwatch.GetTimestamp() - begun);
         return true;
     }
 
     /// <summary>Limits torch's threads for the calling thread, which is about to run the steps.</summary>
-    internal void BindThread() => torch.set_num_threads(_parts.Threads);
+    internal void BindThread() => torch.set_num_threads(_parts.TorchThreads);
 
     /// <summary>Frees the model's memory. Call when no step runs.</summary>
     public void Dispose() => _parts.Dispose();
@@ -268,7 +279,9 @@ public sealed class Engine : IDisposable
             _input.Add(scheduled, allLogits: sequence.Scorer is { Done: false }, lastLogits: chooses);
         }
 
+        long begun = Stopwatch.GetTimestamp();
         _parts.Model.Forward(_input, _parts.Cache, _parts.Slots.BeginStep());
+        Volatile.Write(ref _modelTicks, _modelTicks + Stopwatch.GetTimestamp() - begun);
         Metrics.Stepped(_input.Rows);
         foreach (ScheduledSequence scheduled in _batch)
             Scheduler.Commit(scheduled);
@@ -280,7 +293,9 @@ public sealed class Engine : IDisposable
         for (int first = 0; first < _input.LogitRows.Count; first += group)
         {
             int count = Math.Min(group, _input.LogitRows.Count - first);
+            long begun = Stopwatch.GetTimestamp();
             _parts.Model.Logits(_input, first, count);
+            Volatile.Write(ref _modelTicks, _modelTicks + Stopwatch.GetTimestamp() - begun);
             for (int i = 0; i < count; i++)
             {
                 int row = _input.LogitRows[first + i];

@@ -54,6 +54,9 @@ public sealed record EngineOptions
     /// <summary>Use plain torch operations on the CPU too: slower, for comparison.</summary>
     public bool ReferenceKernels { get; init; }
 
+    /// <summary>Whether bfloat16 weights lie in panels on the CPU; null tries both at load. For comparison.</summary>
+    internal bool? Panels { get; init; }
+
     /// <exception cref="ArgumentException">A value is out of range; the message names it.</exception>
     internal void Validate()
     {

@@ -38,8 +38,8 @@ internal sealed class EngineParts : IDisposable
 
     public int KvBlocks { get; }
 
-    /// <summary>Compute threads, the engine's own included; never more than cores.</summary>
-    public int Threads => ThreadsOf(Options, Model.Config);
+    /// <summary>Threads that torch may use by itself: none besides the caller where the kernels have a pool of their own.</summary>
+    public int TorchThreads => TorchThreadsOf(Options, Model.Config);
 
     public KvMemory Cache { get; }
 
@@ -52,14 +52,14 @@ internal sealed class EngineParts : IDisposable
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
         Device device = Find(options.Device);
-        torch.set_num_threads(ThreadsOf(options, config));
+        torch.set_num_threads(TorchThreadsOf(options, config));
         ScalarType dtype = TorchType(options.DType);
         int maxModelLength = Math.Min(options.MaxModelLength ?? config.MaxPositions, config.MaxPositions);
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
         DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
-        IKernels kernels = CreateKernels(config, rotary, options, device);
+        IKernels kernels = CreateKernels(config, weights, rotary, options, device);
         var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);
     }
@@ -72,9 +72,12 @@ internal sealed class EngineParts : IDisposable
         Model.Dispose();
     }
 
-    /// <summary>Products of a small model take microseconds: several threads would spend most of their time waiting for each other.</summary>
+    /// <summary>Compute threads, the engine's own included; never more than cores. Products of a small model take microseconds: several threads would spend most of their time waiting for each other.</summary>
     private static int ThreadsOf(EngineOptions options, ModelConfig config) =>
         Math.Min(options.Threads ?? (config.HiddenSize < LeastParallelWidth ? 1 : int.MaxValue), Environment.ProcessorCount);
+
+    private static int TorchThreadsOf(EngineOptions options, ModelConfig config) =>
+        options.Device == "cpu" && !options.ReferenceKernels ? 1 : ThreadsOf(options, config);
 
     private static Device Find(string name)
     {
@@ -99,12 +102,14 @@ internal sealed class EngineParts : IDisposable
             : throw new ArgumentException($"KvCacheBytes {options.KvCacheBytes} is less than one KV block of {bytes} bytes");
     }
 
-    private static IKernels CreateKernels(ModelConfig config, RotaryTable rotary, EngineOptions options, Device device)
+    private static IKernels CreateKernels(ModelConfig config, DecoderWeights weights, RotaryTable rotary, EngineOptions options, Device device)
     {
         if (device.type != DeviceType.CPU || options.ReferenceKernels)
             return new TorchKernels(config, rotary, device);
-        return options.DType == EngineDType.BFloat16
-            ? new CpuKernels<Bf16>(config, rotary, options.MaxBatchedTokens)
-            : new CpuKernels<F32>(config, rotary, options.MaxBatchedTokens);
+        var pool = new ComputePool(ThreadsOf(options, config));
+        if (options.DType == EngineDType.Float32)
+            return new CpuKernels<F32>(config, rotary, options.MaxBatchedTokens, pool);
+        WeightLayout.Choose(weights.Matrices, pool, options.Panels);
+        return new CpuKernels<Bf16>(config, rotary, options.MaxBatchedTokens, pool);
     }
 }

@@ -42,6 +42,13 @@ internal sealed unsafe class Activation : IDisposable
         return view;
     }
 
+    /// <summary>A part [rows, columns] that belongs to the caller; may be called from any thread.</summary>
+    public Tensor Part(int row, int rows, int column, int columns)
+    {
+        using Tensor band = _tensor.narrow(0, row, rows);
+        return band.narrow(1, column, columns);
+    }
+
     /// <summary>Called between steps: bounds the views kept.</summary>
     public void TrimViews()
     {

@@ -42,7 +42,7 @@ internal sealed unsafe class DecoderModel : IDisposable
         _gateUp = new Activation(maxRows, 2 * config.IntermediateSize, dtype, device);
         _product = new Activation(maxRows, config.IntermediateSize, dtype, device);
         _wanted = new Activation(LogitGroup, config.HiddenSize, dtype, device);
-        _logits = new Activation(LogitGroup, config.VocabularySize, dtype, device);
+        _logits = new Activation(LogitGroup, config.VocabularySize, weights.Head.InPanels ? ScalarType.Float32 : dtype, device);
     }
 
     public ModelConfig Config { get; }

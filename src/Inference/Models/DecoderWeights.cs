@@ -53,6 +53,10 @@ internal sealed class DecoderWeights : IDisposable
     /// <summary>[vocabulary, hidden]; the embedding itself when tied.</summary>
     public Matrix Head { get; private set; }
 
+    /// <summary>Every matrix that rows are multiplied with, once.</summary>
+    public IEnumerable<Matrix> Matrices =>
+        [.. _layers.SelectMany(layer => new[] { layer.Qkv, layer.Output, layer.GateUp, layer.Down }).Select(linear => linear.Weight), Head];
+
     /// <exception cref="InvalidModelException">A tensor is missing, has another shape, or is not part of this model.</exception>
     /// <exception cref="SafetensorsException">A file is truncated or malformed.</exception>
     public static DecoderWeights Load(string directory, ModelConfig config, ScalarType dtype, Device device)

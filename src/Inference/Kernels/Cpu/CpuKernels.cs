@@ -3,30 +3,31 @@ using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Scheduling;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Eigengate.Inference.Kernels.Cpu;
 
 /// <summary>
-/// The forward pass on the CPU: fused loops for everything but large matrix products, which stay with torch. Works in
-/// place on preallocated memory, so a decode step allocates nothing.
+/// The forward pass on the CPU: fused loops over preallocated memory, shared among the threads of one pool. Matrix products
+/// are our own where they are faster, and torch's otherwise.
 /// </summary>
 internal sealed unsafe class CpuKernels<T> : IKernels
     where T : unmanaged, IElement<T>
 {
-    /// <summary>Weights of at most this many numbers are multiplied here for any number of rows up to <see cref="SmallRows"/>.</summary>
-    private const long SmallWeight = 1 << 17;
-    private const int SmallRows = 64;
+    /// <summary>Numbers from which a loop over rows is shared among threads.</summary>
+    private const int SharedWork = 1 << 14;
 
-    /// <summary>Outputs computed between two turns of the prefetch.</summary>
-    private const int StripOutputs = 8;
+    /// <summary>Rows that make an adapter's part worth sharing, and parts for each thread where our own loops compute them.</summary>
+    private const int LeastDeltaRows = 4;
+    private const int DeltaPartsPerThread = 4;
     private readonly ModelConfig _config;
     private readonly RotaryTable _rotary;
-    private readonly float* _query;
-    private readonly float* _scores;
-    private readonly float* _mixed;
     private readonly int _maxRows;
-    private readonly CorePrefetch _prefetch = new();
+    private readonly ComputePool _pool;
+    private readonly PanelProduct _panels;
+    private readonly RowMajorProduct _rowMajor;
+    private readonly PagedAttention<T> _attention;
     private StepInput _step = new(0);
     private float* _mixedCores;
     private int _shrinkWidth;
@@ -34,18 +35,17 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     private Activation? _shrink;
     private Activation? _cores;
 
-    public CpuKernels(ModelConfig config, RotaryTable rotary, int maxRows)
+    /// <param name="pool">Owned from here on.</param>
+    public CpuKernels(ModelConfig config, RotaryTable rotary, int maxRows, ComputePool pool)
     {
         _config = config;
         _rotary = rotary;
         _maxRows = maxRows;
-        _query = Floats(config.HeadDim);
-        _scores = Floats(rotary.Positions);
-        _mixed = Floats(config.HeadDim);
+        _pool = pool;
+        _panels = new PanelProduct(pool);
+        _rowMajor = new RowMajorProduct(pool);
+        _attention = new PagedAttention<T>(config, rotary.Positions, pool);
     }
-
-    /// <summary>Rows up to which the fused product beats torch for large weights: it is bound by reading the weights.</summary>
-    private static int FewRows => sizeof(T) == sizeof(float) ? 8 : 2;
 
     private static ScalarType DType => sizeof(T) == sizeof(float) ? ScalarType.Float32 : ScalarType.BFloat16;
 
@@ -57,26 +57,32 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         _cores?.TrimViews();
     }
 
-    public void Embed(Matrix table, Activation hidden)
+    public void Embed(Matrix table, Activation hidden) => ForRows(_step.Rows, hidden.Width, row =>
     {
-        nuint bytes = (nuint)(hidden.Width * sizeof(T));
-        for (int row = 0; row < _step.Rows; row++)
-            NativeMemory.Copy((T*)table.Address + ((long)_step.TokenIds[row] * hidden.Width), Row(hidden, row), bytes);
-    }
+        if (table.InPanels)
+            Panels.CopyRow((ushort*)table.Address, _step.TokenIds[row], table.In, (ushort*)Row(hidden, row));
+        else
+            NativeMemory.Copy((T*)table.Address + ((long)_step.TokenIds[row] * hidden.Width), Row(hidden, row), (nuint)(hidden.Width * sizeof(T)));
+    });
 
     public void RmsNorm(Activation x, Tensor weight, float epsilon, Activation y, int rows)
     {
         float* scale = (float*)TensorMemory.Address(weight);
-        for (int row = 0; row < rows; row++)
-            CpuElementwise.RmsNorm(Row(x, row), scale, epsilon, Row(y, row), x.Width);
+        ForRows(rows, x.Width, row => CpuElementwise.RmsNorm(Row(x, row), scale, epsilon, Row(y, row), x.Width));
     }
 
     public void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate)
     {
-        if (rows <= FewRows || (rows <= SmallRows && (long)weight.In * weight.Out <= SmallWeight))
-            Multiply(x, weight, y, rows, accumulate);
+        if (!weight.InPanels)
+            _rowMajor.Multiply<T>(x, weight, y, rows, accumulate);
+        else if (y.DType == ScalarType.Float32)
+            MultiplyPanels((F32*)y.Address);
         else
-            y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
+            MultiplyPanels((Bf16*)y.Address);
+
+        void MultiplyPanels<TY>(TY* target)
+            where TY : unmanaged, IElement<TY> =>
+            _panels.Multiply((ushort*)x.Address, x.Width, (ushort*)weight.Address, weight.In, weight.Out, target, y.Width, rows, accumulate);
     }
 
     public void AddBias(Tensor bias, Activation y)
@@ -89,55 +95,30 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     public void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon)
     {
         float* queryScale = (float*)TensorMemory.Address(query), keyScale = (float*)TensorMemory.Address(key);
-        for (int row = 0; row < _step.Rows; row++)
+        ForRows(_step.Rows, qkv.Width, row =>
         {
             T* head = Row(qkv, row);
             for (int i = 0; i < _config.Heads + _config.KvHeads; i++, head += _config.HeadDim)
                 CpuElementwise.RmsNorm(head, i < _config.Heads ? queryScale : keyScale, epsilon, head, _config.HeadDim);
-        }
+        });
     }
 
-    public void RotateAndCache(Activation qkv, KvLayer cache)
+    public void RotateAndCache(Activation qkv, KvLayer cache) => ForRows(_step.Rows, qkv.Width, row =>
     {
         int rotated = _config.Heads + _config.KvHeads, half = _rotary.Half;
         nuint bytes = (nuint)(_config.KvWidth * sizeof(T));
+        T* query = Row(qkv, row), key = query + _config.QueryWidth, value = key + _config.KvWidth;
+        long angle = (long)_step.Positions[row] * half, slot = (long)_step.SlotMapping[row] * _config.KvWidth;
         fixed (float* cos = _rotary.Cos, sin = _rotary.Sin)
-        {
-            for (int row = 0; row < _step.Rows; row++)
-            {
-                T* query = Row(qkv, row), key = query + _config.QueryWidth, value = key + _config.KvWidth;
-                long angle = (long)_step.Positions[row] * half, slot = (long)_step.SlotMapping[row] * _config.KvWidth;
-                CpuElementwise.Rotate(query, rotated, half, cos + angle, sin + angle);
-                NativeMemory.Copy(key, (T*)cache.KeyAddress + slot, bytes);
-                NativeMemory.Copy(value, (T*)cache.ValueAddress + slot, bytes);
-            }
-        }
-    }
+            CpuElementwise.Rotate(query, rotated, half, cos + angle, sin + angle);
+        NativeMemory.Copy(key, (T*)cache.KeyAddress + slot, bytes);
+        NativeMemory.Copy(value, (T*)cache.ValueAddress + slot, bytes);
+    });
 
-    public void Attend(Activation qkv, KvLayer cache, int window, Activation context)
-    {
-        foreach (SequenceRows sequence in _step.Sequences)
-        {
-            if (sequence.Rows >= PrefillAttention.MinRows)
-            {
-                PrefillAttention.Attend(sequence, _config, qkv, cache, window, context);
-                continue;
-            }
+    public void Attend(Activation qkv, KvLayer cache, int window, Activation context) => _attention.Run(_step, qkv, cache, window, context);
 
-            for (int i = 0; i < sequence.Rows; i++)
-            {
-                int row = sequence.FirstRow + i, end = sequence.Context - sequence.Rows + i + 1;
-                for (int head = 0; head < _config.Heads; head++)
-                    AttendHead(sequence, Math.Max(0, end - window), end, head, Row(qkv, row), cache, Row(context, row));
-            }
-        }
-    }
-
-    public void SiluMultiply(Activation gateUp, Activation product)
-    {
-        for (int row = 0; row < _step.Rows; row++)
-            CpuElementwise.SiluMultiply(Row(gateUp, row), Row(gateUp, row) + product.Width, Row(product, row), product.Width);
-    }
+    public void SiluMultiply(Activation gateUp, Activation product) => ForRows(_step.Rows, gateUp.Width, row =>
+        CpuElementwise.SiluMultiply(Row(gateUp, row), Row(gateUp, row) + product.Width, Row(product, row), product.Width));
 
     public void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y)
     {
@@ -146,12 +127,55 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             NativeMemory.Copy(Row(x, rows[first + i]), Row(y, i), bytes);
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores) => _prefetch.Plan(_step, layer, site, cores, sizeof(T));
+    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    {
+        if (_pool.Threads == 1)
+            _rowMajor.Prefetch.Plan(_step, layer, site, cores, sizeof(T));
+    }
 
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
         // The products with the shared bases follow the same rule as the base model's; only the cores differ by row.
-        bool small = segment.Count <= FewRows || (segment.Count <= SmallRows && (long)basis.Shrink.In * basis.Shrink.Out <= SmallWeight);
+        bool small = segment.Count <= RowMajorProduct.FewRows<T>()
+            || (segment.Count <= RowMajorProduct.SmallRows && (long)basis.Shrink.In * basis.Shrink.Out <= RowMajorProduct.SmallWeight);
+        int most = _pool.Threads == 1 || !small ? _pool.Threads : DeltaPartsPerThread * _pool.Threads;
+        int parts = Math.Clamp(segment.Count / LeastDeltaRows, 1, most);
+        _pool.For(parts, (part, _) =>
+        {
+            int start = (int)((long)segment.Count * part / parts), end = (int)((long)segment.Count * (part + 1) / parts);
+            AddDeltaPart(segment with { Start = segment.Start + start, Count = end - start }, basis, cores, x, y, small);
+        });
+    }
+
+    public void Dispose()
+    {
+        _pool.Dispose();
+        _panels.Dispose();
+        _attention.Dispose();
+        NativeMemory.AlignedFree(_mixedCores);
+        _shrink?.Dispose();
+        _cores?.Dispose();
+    }
+
+    private static T* Row(Activation activation, int row) => (T*)activation.Address + ((long)row * activation.Width);
+
+    private static float* Floats(int count) => (float*)NativeMemory.AlignedAlloc((nuint)Math.Max(count, 16) * sizeof(float), 64);
+
+    /// <summary>Runs the body for rows [0, rows), on all threads when there is enough to do.</summary>
+    /// <param name="width">Numbers in a row.</param>
+    private void ForRows(int rows, int width, Action<int> body)
+    {
+        int parts = (long)rows * width < SharedWork ? 1 : Math.Min(rows, 4 * _pool.Threads);
+        _pool.For(parts, (part, _) =>
+        {
+            int end = (int)((long)rows * (part + 1) / parts);
+            for (int row = (int)((long)rows * part / parts); row < end; row++)
+                body(row);
+        });
+    }
+
+    private void AddDeltaPart(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y, bool small)
+    {
         Shrink(segment, basis, x, small);
         foreach (ModuleBasis module in basis.Modules)
         {
@@ -171,65 +195,6 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             Expand(segment, basis, y);
     }
 
-    public void Dispose()
-    {
-        NativeMemory.AlignedFree(_query);
-        NativeMemory.AlignedFree(_scores);
-        NativeMemory.AlignedFree(_mixed);
-        NativeMemory.AlignedFree(_mixedCores);
-        _shrink?.Dispose();
-        _cores?.Dispose();
-    }
-
-    private static T* Row(Activation activation, int row) => (T*)activation.Address + ((long)row * activation.Width);
-
-    private static float* Floats(int count) => (float*)NativeMemory.AlignedAlloc((nuint)Math.Max(count, 16) * sizeof(float), 64);
-
-    private void Multiply(Activation x, Matrix weight, Activation y, int rows, bool accumulate)
-    {
-        int strips = (weight.Out + StripOutputs - 1) / StripOutputs;
-        for (int strip = 0; strip < strips; strip++)
-        {
-            _prefetch.FetchShare(strips - strip);
-            int first = strip * StripOutputs;
-            CpuLinear.Multiply(
-                Row(x, 0), x.Width, (T*)weight.Address + ((nint)first * weight.In), weight.In,
-                Row(y, 0) + first, y.Width, rows, Math.Min(StripOutputs, weight.Out - first), accumulate);
-        }
-    }
-
-    /// <summary>Attention of one head over positions [begin, end).</summary>
-    private void AttendHead(in SequenceRows sequence, int begin, int end, int head, T* query, KvLayer cache, T* context)
-    {
-        int width = _config.HeadDim, stride = _config.KvWidth, blockSize = sequence.Blocks.BlockSize;
-        long column = (long)(head / (_config.Heads / _config.KvHeads)) * width;
-        float scale = 1 / MathF.Sqrt(width);
-        for (int i = 0; i < width; i++)
-        {
-            _query[i] = T.Read(query + (head * width) + i) * scale;
-            _mixed[i] = 0;
-        }
-
-        ReadOnlySpan<int> blocks = sequence.Blocks.Blocks;
-        for (int b = begin / blockSize; b * blockSize < end; b++)
-        {
-            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
-            long slot = ((long)(blocks[b] - b) * blockSize) + from;
-            CpuAttention.Scores(_query, (T*)cache.KeyAddress + (slot * stride) + column, stride, width, to - from, _scores + from - begin);
-        }
-
-        float sum = CpuAttention.Exponentiate(_scores, end - begin);
-        for (int b = begin / blockSize; b * blockSize < end; b++)
-        {
-            int from = Math.Max(begin, b * blockSize), to = Math.Min(end, (b + 1) * blockSize);
-            long slot = ((long)(blocks[b] - b) * blockSize) + from;
-            CpuAttention.Mix(_scores + from - begin, (T*)cache.ValueAddress + (slot * stride) + column, stride, width, to - from, _mixed);
-        }
-
-        for (int i = 0; i < width; i++)
-            T.Write(context + (head * width) + i, _mixed[i] / sum);
-    }
-
     private void Shrink(ClusterSegment segment, SiteBasis basis, Activation x, bool small)
     {
         if (small)
@@ -240,8 +205,9 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         }
         else
         {
-            _shrink!.Slice(segment.Start, segment.Count, 0, basis.ShrinkWidth)
-                .addmm_(x.Slice(segment.Start, segment.Count, 0, x.Width), basis.Shrink.Transposed, beta: 0);
+            using var scope = torch.NewDisposeScope();
+            _shrink!.Part(segment.Start, segment.Count, 0, basis.ShrinkWidth)
+                .addmm_(x.Part(segment.Start, segment.Count, 0, x.Width), basis.Shrink.Transposed, beta: 0);
         }
     }
 
@@ -272,10 +238,11 @@ internal sealed unsafe class CpuKernels<T> : IKernels
                 T.Write(target + i, mixed[i]);
         }
 
+        using var scope = torch.NewDisposeScope();
         foreach (ModuleBasis module in basis.Modules)
         {
-            y.Slice(segment.Start, segment.Count, module.Column, module.DOut)
-                .addmm_(_cores!.Slice(segment.Start, segment.Count, module.CoreColumn, module.RU), module.Expand.Weight);
+            y.Part(segment.Start, segment.Count, module.Column, module.DOut)
+                .addmm_(_cores!.Part(segment.Start, segment.Count, module.CoreColumn, module.RU), module.Expand.Weight);
         }
     }
 

@@ -15,24 +15,24 @@ internal static class PrefillAttention
     /// <summary>Fewer rows are faster one by one.</summary>
     public const int MinRows = 16;
 
+    /// <summary>Attention of the query heads that share one KV head.</summary>
     /// <param name="window">Positions that a row attends to at most, itself included.</param>
-    public static void Attend(in SequenceRows sequence, ModelConfig config, Activation qkv, KvLayer cache, int window, Activation context)
+    public static void Attend(in SequenceRows sequence, ModelConfig config, Activation qkv, KvLayer cache, int window, Activation context, int kvHead)
     {
         using var scope = torch.NewDisposeScope();
         int share = config.Heads / config.KvHeads, rows = sequence.Rows;
         int first = Math.Max(0, sequence.Context - rows + 1 - window), keys = sequence.Context - first;
         Tensor slots = Slots(sequence, first);
-        Tensor query = qkv.Slice(sequence.FirstRow, rows, 0, config.QueryWidth)
-            .unflatten(1, [config.KvHeads, share, config.HeadDim]).permute(1, 2, 0, 3);
+        int width = share * config.HeadDim, column = kvHead * width;
+        Tensor query = qkv.Part(sequence.FirstRow, rows, column, width).unflatten(1, [1, share, config.HeadDim]).permute(1, 2, 0, 3);
         bool whole = keys == rows && window >= rows;
         Tensor mixed = torch.nn.functional.scaled_dot_product_attention(
             query,
-            Gather(cache.FlatKeys, slots, share),
-            Gather(cache.FlatValues, slots, share),
+            Gather(cache.FlatKeys.narrow(1, kvHead, 1), slots, share),
+            Gather(cache.FlatValues.narrow(1, kvHead, 1), slots, share),
             attn_mask: whole ? null : Mask(rows, keys, window, query.dtype),
             is_casual: whole);
-        context.Slice(sequence.FirstRow, rows, 0, config.QueryWidth)
-            .unflatten(1, [config.KvHeads, share, config.HeadDim]).copy_(mixed.permute(2, 0, 1, 3));
+        context.Part(sequence.FirstRow, rows, column, width).unflatten(1, [1, share, config.HeadDim]).copy_(mixed.permute(2, 0, 1, 3));
     }
 
     /// <summary>KV slots of the positions from the first on.</summary>
@@ -44,7 +44,7 @@ internal static class PrefillAttention
         return TensorMemory.UploadIds(slots, CPU);
     }
 
-    /// <summary>[KV heads, query heads per KV head, context, head dim]; the repeated heads share memory.</summary>
+    /// <summary>[1, query heads per KV head, context, head dim]; the repeated heads share memory.</summary>
     private static Tensor Gather(Tensor flat, Tensor slots, int share) =>
         flat.index_select(0, slots).permute(1, 0, 2).unsqueeze(1).expand(-1, share, -1, -1);
 
