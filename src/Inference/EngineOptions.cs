@@ -51,6 +51,9 @@ public sealed record EngineOptions
     /// <summary>Use plain torch operations on the CPU too: slower, for comparison.</summary>
     public bool ReferenceKernels { get; init; }
 
+    /// <summary>Record decode steps as CUDA graphs. Only a GPU has them.</summary>
+    public bool CudaGraphs { get; init; } = true;
+
     /// <exception cref="ArgumentException">A value is out of range; the message names it.</exception>
     internal void Validate()
     {
