@@ -155,7 +155,7 @@ internal sealed unsafe class CudaKernels : IKernels
             true, basis.ShrinkWidth, count, x.Width, (nint)basis.Shrink.Address, x.Width, Element(x, start, 0), x.Width, (nint)shrunk, _shrunk.Width, 0, true));
         _device.Launch(
             _functions.MixCores, (count, basis.Modules.Count, 1), AttentionThreads,
-            [(long)shrunk, _shrunk.Width, (long)cores.Address, cores.Pitch, (long)slots, (long)_mixed.Address, _mixed.Width], Places(basis, stackalloc int[15]));
+            [(long)shrunk, _shrunk.Width, (long)cores.Address(0, 0), cores.ElementBytes, cores.Pitch, (long)slots, (long)_mixed.Address, _mixed.Width], Places(basis, stackalloc int[15]));
         foreach (ModuleBasis module in basis.Modules)
         {
             _device.Multiply(new MatrixProduct(

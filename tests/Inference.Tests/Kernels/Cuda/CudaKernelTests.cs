@@ -61,13 +61,14 @@ public class CudaKernelTests
     }
 
     [Theory]
-    [InlineData(DType.F32, 2e-4)]
-    [InlineData(DType.BF16, 0.6)]
-    public void A_crowd_of_adapters_equals_the_reference(DType dtype, double tolerance)
+    [InlineData(DType.F32, EngineDType.Float32, 2e-4)]
+    [InlineData(DType.F32, EngineDType.BFloat16, 2e-4)]
+    [InlineData(DType.BF16, EngineDType.BFloat16, 0.6)]
+    public void A_crowd_of_adapters_equals_the_reference(DType dtype, EngineDType cores, double tolerance)
     {
         SkipWithoutCompiler();
         using var model = new TestModel(hidden: 48, intermediate: 80, headDim: 16, dtype: dtype);
-        EngineOptions options = TestEngine.Options() with { DType = dtype == DType.BF16 ? EngineDType.BFloat16 : EngineDType.Float32 };
+        EngineOptions options = TestEngine.Options() with { CoreDType = cores, DType = dtype == DType.BF16 ? EngineDType.BFloat16 : EngineDType.Float32 };
         using var reference = new ModelProbe(model.Directory, options with { ReferenceKernels = true });
         using var cuda = new ModelProbe(model.Directory, options, new EmulatedDevice(dtype == DType.BF16));
         var expected = reference.Logits(3, Crowd(model, reference));

@@ -5,9 +5,9 @@ struct core_places
 };
 
 // mixed[row] = shrunk[row] · Σᵀ of the row's own adapter slot, for every module of a site. A row without a slot (of
-// another cluster, or padded) gets zeros. Grid: rows x modules. The threads are split into teams that share the sum.
+// another cluster, or padded) gets zeros. Cores have numbers of 4 bytes, float32, or of 2, bfloat16. Grid: rows x modules. The threads are split into teams that share the sum.
 KERNEL mix_cores(
-    const float* shrunk, int shrink_pitch, const float* cores, int core_pitch, const int* slots,
+    const float* shrunk, int shrink_pitch, const void* cores, int core_bytes, int core_pitch, const int* slots,
     element* mixed, int mixed_pitch, core_places places)
 {
     SHARED(float, partial, MAX_THREADS);
@@ -22,7 +22,9 @@ KERNEL mix_cores(
     }
 
     const float* input = shrunk + (long long)blockIdx.x * shrink_pitch + places.shrink_column[module];
-    const float* core = cores + (long long)slot * core_pitch + places.core_offset[module];
+    long long first_number = (long long)slot * core_pitch + places.core_offset[module];
+    const float* wide = (const float*)cores + first_number;
+    const unsigned short* narrow_core = (const unsigned short*)cores + first_number;
     int columns = ru < (int)blockDim.x ? ru : blockDim.x, teams = blockDim.x / columns;
     int team = threadIdx.x / columns, column = threadIdx.x % columns;
     for (int first = 0; first < ru; first += columns)
@@ -32,7 +34,7 @@ KERNEL mix_cores(
         if (team < teams && u < ru)
         {
             for (int v = team; v < rv; v += teams)
-                sum += input[v] * core[(long long)v * ru + u];
+                sum += input[v] * (core_bytes == 4 ? wide[v * ru + u] : widen_bf16(narrow_core[v * ru + u]));
         }
 
         partial[threadIdx.x] = sum;

@@ -9,15 +9,17 @@
 #define WARP 32
 #define MAX_THREADS 256
 
-#ifdef ELEMENT_BF16
-typedef unsigned short element;
-
 DEVICE float as_float(unsigned int bits)
 {
     union { unsigned int bits; float value; } both;
     both.bits = bits;
     return both.value;
 }
+
+DEVICE float widen_bf16(unsigned short x) { return as_float((unsigned int)x << 16); }
+
+#ifdef ELEMENT_BF16
+typedef unsigned short element;
 
 DEVICE unsigned int as_bits(float value)
 {
@@ -26,7 +28,7 @@ DEVICE unsigned int as_bits(float value)
     return both.bits;
 }
 
-DEVICE float widen(element x) { return as_float((unsigned int)x << 16); }
+DEVICE float widen(element x) { return widen_bf16(x); }
 
 // To the nearest, ties to even; a NaN stays one.
 DEVICE element narrow(float x)
