@@ -57,6 +57,9 @@ public sealed record EngineOptions
     /// <summary>Whether bfloat16 weights lie in panels on the CPU; null tries both at load. For comparison.</summary>
     internal bool? Panels { get; init; }
 
+    /// <summary>Record decode steps as CUDA graphs. Only a GPU has them.</summary>
+    public bool CudaGraphs { get; init; } = true;
+
     /// <exception cref="ArgumentException">A value is out of range; the message names it.</exception>
     internal void Validate()
     {

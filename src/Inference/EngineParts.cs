@@ -1,6 +1,7 @@
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Kernels;
 using Eigengate.Inference.Kernels.Cpu;
+using Eigengate.Inference.Kernels.Cuda;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Tokenization;
@@ -47,7 +48,10 @@ internal sealed class EngineParts : IDisposable
 
     public AdapterSlots Slots { get; }
 
-    public static EngineParts Load(string directory, EngineOptions options)
+    /// <param name="directory">Model folder.</param>
+    /// <param name="options">Checked here.</param>
+    /// <param name="kernelDevice">Runs the CUDA kernels on the CPU's memory, for tests.</param>
+    public static EngineParts Load(string directory, EngineOptions options, IKernelDevice? kernelDevice = null)
     {
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
@@ -59,7 +63,7 @@ internal sealed class EngineParts : IDisposable
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
         DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
-        IKernels kernels = CreateKernels(config, weights, rotary, options, device);
+        IKernels kernels = CreateKernels(config, weights, rotary, options, dtype, device, kernelDevice);
         var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);
     }
@@ -102,8 +106,13 @@ internal sealed class EngineParts : IDisposable
             : throw new ArgumentException($"KvCacheBytes {options.KvCacheBytes} is less than one KV block of {bytes} bytes");
     }
 
-    private static IKernels CreateKernels(ModelConfig config, DecoderWeights weights, RotaryTable rotary, EngineOptions options, Device device)
+    private static IKernels CreateKernels(
+        ModelConfig config, DecoderWeights weights, RotaryTable rotary, EngineOptions options, ScalarType dtype, Device device, IKernelDevice? kernelDevice)
     {
+        if (device.type == DeviceType.CUDA && !options.ReferenceKernels && config.HeadDim <= CudaKernels.MaxHeadDim)
+            kernelDevice = new CudaDevice(ordinal: 0, bfloat16: dtype == ScalarType.BFloat16);
+        if (kernelDevice is not null)
+            return new CudaKernels(config, rotary, options, dtype, device, kernelDevice);
         if (device.type != DeviceType.CPU || options.ReferenceKernels)
             return new TorchKernels(config, rotary, device);
         var pool = new ComputePool(ThreadsOf(options, config));

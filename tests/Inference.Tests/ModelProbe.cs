@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
+using Eigengate.Inference.Kernels.Cuda;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Sampling;
 using Eigengate.Inference.Scheduling;
@@ -13,9 +14,9 @@ internal sealed class ModelProbe : IDisposable
     private readonly EngineParts _parts;
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
 
-    public ModelProbe(string directory, EngineOptions options)
+    public ModelProbe(string directory, EngineOptions options, IKernelDevice? kernelDevice = null)
     {
-        _parts = EngineParts.Load(directory, options);
+        _parts = EngineParts.Load(directory, options, kernelDevice);
     }
 
     public EngineParts Parts => _parts;

@@ -30,9 +30,14 @@ internal sealed class EigengateProcess : IAsyncDisposable
 
     public string StandardError => Read(_standardError);
 
-    public static EigengateProcess Start(params IEnumerable<string> arguments)
+    public int Id => _process.Id;
+
+    public static EigengateProcess Start(params IEnumerable<string> arguments) => StartFrom(AppContext.BaseDirectory, arguments);
+
+    /// <summary>Like <see cref="Start"/>, but of the program in another folder.</summary>
+    public static EigengateProcess StartFrom(string folder, params IEnumerable<string> arguments)
     {
-        string assembly = Path.Combine(AppContext.BaseDirectory, "eigengate.dll");
+        string assembly = Path.Combine(folder, "eigengate.dll");
         var info = new ProcessStartInfo("dotnet", [assembly, .. arguments])
         {
             RedirectStandardOutput = true,
@@ -43,9 +48,12 @@ internal sealed class EigengateProcess : IAsyncDisposable
     }
 
     /// <summary>Runs to the end; exit code and everything printed.</summary>
-    public static async Task<(int ExitCode, string Output)> RunAsync(CancellationToken cancel, params IEnumerable<string> arguments)
+    public static Task<(int ExitCode, string Output)> RunAsync(CancellationToken cancel, params IEnumerable<string> arguments) => RunFromAsync(AppContext.BaseDirectory, cancel, arguments);
+
+    /// <summary>Like <see cref="RunAsync"/>, but of the program in another folder.</summary>
+    public static async Task<(int ExitCode, string Output)> RunFromAsync(string folder, CancellationToken cancel, params IEnumerable<string> arguments)
     {
-        await using EigengateProcess process = Start(arguments);
+        await using EigengateProcess process = StartFrom(folder, arguments);
         return (await process.ExitAsync(cancel), process.Output);
     }
 

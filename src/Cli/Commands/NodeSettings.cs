@@ -38,8 +38,10 @@ internal sealed class NodeSettings
 
     public Option<bool> NoPrefixCache { get; } = new("--no-prefix-cache") { Description = "Compute every prompt from its first token, also where an earlier one of the same adapter began the same" };
 
+    public Option<bool> EnforceEager { get; } = new("--enforce-eager") { Description = "With --device cuda: launch every operation of a decode step by itself instead of as a recorded CUDA graph" };
+
     public IEnumerable<Option> All =>
-        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads, NoPrefixCache];
+        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads, NoPrefixCache, EnforceEager];
 
     public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
     {
@@ -58,6 +60,7 @@ internal sealed class NodeSettings
             AdapterSlots = options.GetValue(AdapterSlots),
             MaxSequences = options.GetValue(MaxSequences),
             Threads = options.GetValue(Threads),
+            CudaGraphs = !options.GetValue(EnforceEager),
             PrefixCache = !options.GetValue(NoPrefixCache),
         },
     };

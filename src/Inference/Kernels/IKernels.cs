@@ -6,13 +6,18 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Kernels;
 
 /// <summary>
-/// The operations of the forward pass over the rows of one step. Two implementations compute the same: torch
-/// operations on any device, and fused loops over CPU memory. Results go into preallocated activations.
+/// The operations of the forward pass over the rows of one step. Three implementations compute the same: torch
+/// operations on any device, fused loops over CPU memory, and CUDA kernels. Results go into preallocated activations.
 /// </summary>
 internal interface IKernels : IDisposable
 {
     /// <summary>Called once before the operations of a step. Rows are [0, step.Rows) unless said otherwise.</summary>
     void BeginStep(StepInput step);
+
+    /// <summary>Runs all layers of the step once; the action makes the calls, which a back end may record and repeat for a like step.</summary>
+    /// <param name="cores">What the layers' deltas read.</param>
+    /// <param name="layers">Depends on nothing but the step.</param>
+    void Run(CoreSlab? cores, Action layers);
 
     /// <summary>hidden[row] = table[token id of row]</summary>
     void Embed(Matrix table, Activation hidden);

@@ -34,6 +34,8 @@ internal sealed class TorchKernels : IKernels
         _tensors = new StepTensors(step, _cos, _sin, _device);
     }
 
+    public void Run(CoreSlab? cores, Action layers) => layers();
+
     public void Embed(Matrix table, Activation hidden)
     {
         using var scope = torch.NewDisposeScope();

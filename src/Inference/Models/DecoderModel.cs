@@ -47,6 +47,8 @@ internal sealed unsafe class DecoderModel : IDisposable
 
     public ModelConfig Config { get; }
 
+    public IKernels Kernels => _kernels;
+
     /// <summary>Rows of logits that <see cref="Logits"/> produces at most.</summary>
     public int LogitGroup { get; }
 
@@ -59,23 +61,7 @@ internal sealed unsafe class DecoderModel : IDisposable
         foreach (Activation activation in Activations)
             activation.TrimViews();
         _kernels.BeginStep(step);
-        _kernels.Embed(_weights.Embedding, _hidden);
-        for (int i = 0; i < Config.Layers; i++)
-        {
-            DecoderLayer layer = _weights.Layers[i];
-            _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
-            if (layer.HeadNorms is { } norms)
-                _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
-            _kernels.RotateAndCache(_qkv, cache.Layers[i]);
-            _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
-            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
-
-            _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
-            _kernels.SiluMultiply(_gateUp, _product);
-            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
-        }
+        _kernels.Run(cores, () => RunLayers(step, cache, cores));
     }
 
     /// <summary>
@@ -108,6 +94,27 @@ internal sealed unsafe class DecoderModel : IDisposable
         _hostLogits?.Dispose();
         _kernels.Dispose();
         _weights.Dispose();
+    }
+
+    private void RunLayers(StepInput step, KvMemory cache, CoreSlab? cores)
+    {
+        _kernels.Embed(_weights.Embedding, _hidden);
+        for (int i = 0; i < Config.Layers; i++)
+        {
+            DecoderLayer layer = _weights.Layers[i];
+            _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
+            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
+            if (layer.HeadNorms is { } norms)
+                _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
+            _kernels.RotateAndCache(_qkv, cache.Layers[i]);
+            _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
+            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
+
+            _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
+            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
+            _kernels.SiluMultiply(_gateUp, _product);
+            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
+        }
     }
 
     /// <summary>One linear layer of the base model and, on top, what the rows' adapters add to it.</summary>

@@ -57,6 +57,8 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         _cores?.TrimViews();
     }
 
+    public void Run(CoreSlab? cores, Action layers) => layers();
+
     public void Embed(Matrix table, Activation hidden) => ForRows(_step.Rows, hidden.Width, row =>
     {
         if (table.InPanels)
