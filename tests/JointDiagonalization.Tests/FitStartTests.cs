@@ -36,6 +36,18 @@ public sealed class FitStartTests
     }
 
     [Fact]
+    public void Tails_found_by_iteration_bound_the_dense_ones_from_below()
+    {
+        using var scope = NewDisposeScope();
+        using CanonicalFactors factors = Synthetic.Canonical(Synthetic.Families(9, 60, 3, 200, 160, 4, 5, 0.4), ScalarType.Float32);
+        for (int rank = 1; rank <= 9; rank += 4)
+        {
+            double whole = HigherOrderSvd.OutputSide(factors, rank, 0).Tail, found = HigherOrderSvd.OutputSide(factors, rank, 0, denseLimit: 0).Tail;
+            Assert.InRange(found, 0.2 * whole, whole + 1e-5);
+        }
+    }
+
+    [Fact]
     public void With_the_mean_product_among_the_starts_its_share_is_captured() => SmallCase.Check(c => // Theorem 1, lower
     {
         LoraDelta[] deltas = c.Deltas();

@@ -30,6 +30,6 @@ public sealed record FitOptions
 
     public ulong Seed { get; init; }
 
-    /// <summary>Whether the lower bound is wanted; without it larger problems start by iteration, which is faster.</summary>
+    /// <summary>Whether the best lower bound is wanted; without it larger problems start by iteration, which is faster.</summary>
     internal bool Certify { get; init; } = true;
 }

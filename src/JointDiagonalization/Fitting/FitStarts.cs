@@ -14,12 +14,14 @@ internal sealed class FitStarts(CanonicalFactors factors, ExactReduction reducti
     private readonly int _rankV = Math.Min(options.RankV, factors.InFeatures);
     private (Tensor U, Tensor V)? _hosvd;
 
-    /// <summary>Sum of the eigenvalues beyond the rank on either side; NaN when not certified.</summary>
+    /// <summary>At most the sum of the eigenvalues beyond the rank on either side; NaN where the start was given and HOSVD not needed.</summary>
     internal (double U, double V) Tails { get; private set; } = (double.NaN, double.NaN);
 
     /// <summary>A basis that was given, cut to the ranks or filled up with HOSVD directions.</summary>
     internal (Tensor U, Tensor V) From(SharedBasis given)
     {
+        if (reduction.OutputStart(_rankU) is { } output && reduction.InputStart(_rankV) is { } input)
+            Tails = (output.Tail, input.Tail);
         if (given.RankU >= _rankU && given.RankV >= _rankV)
             return (Leading(reduction.LowerU(given.U), _rankU), Leading(reduction.LowerV(given.V), _rankV));
         var (u, v) = Hosvd();
