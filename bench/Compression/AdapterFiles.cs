@@ -25,14 +25,17 @@ internal sealed class AdapterFiles(string folder, ModuleSpec[] modules, int rank
     internal string[] Write(int first, int count)
     {
         using var scope = NewDisposeScope();
-        Generator random = new(1);
-        Tensor pool = randn([PoolSize], generator: random);
+        Generator seeded = new(1);
+        Tensor pool = randn([PoolSize], generator: seeded);
         var spaces = modules.ToDictionary(m => m.Path, m => (
-            P: randn([families, m.OutFeatures, rank], generator: random), Q: randn([families, rank, m.InFeatures], generator: random)));
-        var offsets = new Random(first + 1);
+            P: randn([families, m.OutFeatures, rank], generator: seeded), Q: randn([families, rank, m.InFeatures], generator: seeded)));
         string[] folders = [.. Enumerable.Range(first, count).Select(i => Path.Combine(folder, $"adapter-{i:D5}"))];
-        foreach (string path in folders)
-            WriteOne(path, spaces, pool, offsets, offsets.Next(families));
+        Parallel.For(0, count, i =>
+        {
+            set_num_threads(1);
+            var random = new Random(first + i);
+            WriteOne(folders[i], spaces, pool, random, random.Next(families));
+        });
         return folders;
     }
 

@@ -64,8 +64,8 @@ internal static class FilesBenchmark
         {
             _seconds[value.Stage] = _seconds.GetValueOrDefault(value.Stage) + Stopwatch.GetElapsedTime(_last).TotalSeconds;
             _last = Stopwatch.GetTimestamp();
-            if (value.Stage == CompressionStage.Clustering)
-                Console.Error.WriteLine($"{_seconds[value.Stage]:F1} {value.Detail} {value.RelSqError}");
+            if (value.Stage is not (CompressionStage.Reading or CompressionStage.Comparing))
+                Console.Error.WriteLine($"{value.Stage} {_seconds[value.Stage]:F1} s: {value.Done} of {value.Total}, {value.Detail} {value.RelSqError:F4}");
         }
 
         public override string ToString() =>

@@ -10,7 +10,7 @@ namespace Eigengate.Bench.Compression;
 internal sealed class PaperAlgorithm(int rank, int clusters, int seed)
 {
     private const int MaxRounds = 30;
-    private readonly JointDiagonalizer _diagonalizer = new(new FitOptions { RankU = rank, RankV = rank, Iterations = 10, Tolerance = 0, Method = HalfStepMethod.Exact });
+    private readonly JointDiagonalizer _diagonalizer = new(new FitOptions { RankU = rank, RankV = rank, Iterations = 10, Tolerance = 0, Method = HalfStepMethod.Exact, TryMembers = false });
 
     /// <summary>Mean relative squared error, and rounds.</summary>
     internal (double Error, int Rounds) Run(IReadOnlyList<CanonicalFactors> modules)

@@ -14,6 +14,7 @@ internal sealed class AdapterCollection
     private readonly List<PeftAdapter> _adapters = [];
     private readonly List<string> _digests = [];
     private readonly List<SkippedAdapter> _skipped = [];
+    private readonly Dictionary<string, string> _folderOf = new(StringComparer.Ordinal);
 
     /// <summary>When opening began, as a <see cref="Stopwatch"/> timestamp: runs count their time from here.</summary>
     internal long Started { get; } = Stopwatch.GetTimestamp();
@@ -104,8 +105,8 @@ internal sealed class AdapterCollection
 
     private void Add(PeftAdapter? adapter, string? digest, AdapterFormatException? problem, bool strict)
     {
-        if (adapter is not null && _adapters.Find(a => a.Id == adapter.Id) is { } twin)
-            problem = new AdapterFormatException(adapter.Id, $"the id is taken by '{twin.Folder}'; ids must be unique");
+        if (adapter is not null && !_folderOf.TryAdd(adapter.Id, adapter.Folder))
+            problem = new AdapterFormatException(adapter.Id, $"the id is taken by '{_folderOf[adapter.Id]}'; ids must be unique");
         if (problem is null)
         {
             _adapters.Add(adapter!);

@@ -22,6 +22,19 @@ internal sealed class CounterRandom(ulong seed, RandomPurpose purpose, int resta
 
     internal double NextGaussian() => Math.Sqrt(-2 * Math.Log(1 - NextDouble())) * Math.Cos(2 * Math.PI * NextDouble());
 
+    /// <summary>0 … count − 1 in random order.</summary>
+    internal int[] Shuffled(int count)
+    {
+        int[] order = [.. Enumerable.Range(0, count)];
+        for (int i = count - 1; i > 0; i--)
+        {
+            int j = (int)(NextDouble() * (i + 1));
+            (order[i], order[j]) = (order[j], order[i]);
+        }
+
+        return order;
+    }
+
     private static ulong Mix(ulong z)
     {
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9UL;

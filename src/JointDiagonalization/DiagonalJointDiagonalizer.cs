@@ -19,12 +19,13 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
     private const double LosslessPerProduct = 1e-12;
 
     /// <param name="factors">At least one product.</param>
+    /// <param name="start">Bases of unit columns to start from instead of searching, e.g. published ones.</param>
     /// <param name="cancellation">Checked between sweeps.</param>
     /// <returns>
     /// U and V of unit columns, strongest first, each with its largest entry positive, and errors with the best diagonal
     /// cores. The lower bound is that of free cores, which diagonal ones cannot beat.
     /// </returns>
-    public JointFit Fit(CanonicalFactors factors, CancellationToken cancellation = default)
+    public JointFit Fit(CanonicalFactors factors, SharedBasis? start = null, CancellationToken cancellation = default)
     {
         if (factors.Count == 0)
             throw new ArgumentException("a fit needs at least one non-zero product", nameof(factors));
@@ -37,7 +38,7 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
 
         List<double> trace = [];
         var alternation = new DiagonalAlternation(coordinates.Factors);
-        DiagonalState state = BestStart(alternation, coordinates, full.Basis, rank, trace, cancellation);
+        DiagonalState state = BestStart(alternation, start is null ? Starts(coordinates, full.Basis, rank) : [Given(start, reduction, coordinates, rank)], trace, cancellation);
         state = Improve(alternation, state, options.Sweeps - trace.Count + 1, trace, cancellation);
         Tensor u = coordinates.LiftU(state.U), v = coordinates.LiftV(state.V);
         if (coordinates.Loses)
@@ -55,15 +56,15 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
 
     /// <summary>A few sweeps from each start; neither wins on all collections (§4).</summary>
     private DiagonalState BestStart(
-        DiagonalAlternation alternation, DiagonalCoordinates coordinates, SharedBasis full, int rank, List<double> trace, CancellationToken cancellation)
+        DiagonalAlternation alternation, IEnumerable<(Tensor U, Tensor V)> starts, List<double> trace, CancellationToken cancellation)
     {
         DiagonalState? best = null;
-        foreach (var (u, v) in Starts(coordinates, full, rank))
+        foreach (var (u, v) in starts)
         {
             List<double> candidateTrace = [];
-            DiagonalState start = alternation.StateOf(u, v);
-            candidateTrace.Add(start.Error);
-            DiagonalState candidate = Improve(alternation, start, Math.Min(TrialSweeps, options.Sweeps), candidateTrace, cancellation);
+            DiagonalState first = alternation.StateOf(u, v);
+            candidateTrace.Add(first.Error);
+            DiagonalState candidate = Improve(alternation, first, Math.Min(TrialSweeps, options.Sweeps), candidateTrace, cancellation);
             if (best is not null && candidate.Error >= best.Error)
                 continue;
             best = candidate;
@@ -84,11 +85,19 @@ public sealed class DiagonalJointDiagonalizer(DiagonalFitOptions options)
         Tensor u = coordinates.LowerU(full.U), v = coordinates.LowerV(full.V);
         Tensor mean = factors.F.mm(u).t().mm(factors.G.mm(v));
         var (x, _, yt) = linalg.svd(mean, fullMatrices: false);
-        int columns = (int)Math.Min(x.shape[1], greedyU.shape[1]);
-        int filled = (int)greedyU.shape[1] - columns;
-        yield return (
-            cat([Unit(u.mm(x.narrow(1, 0, columns))), greedyU.narrow(1, 0, filled)], 1),
-            cat([Unit(v.mm(yt.t().narrow(1, 0, columns))), greedyV.narrow(1, 0, filled)], 1));
+        yield return Filled(u.mm(x), v.mm(yt.t()), (greedyU, greedyV));
+    }
+
+    private static (Tensor U, Tensor V) Given(SharedBasis given, ExactReduction reduction, DiagonalCoordinates coordinates, int rank) =>
+        Filled(coordinates.LowerU(reduction.LowerU(given.U)), coordinates.LowerV(reduction.LowerV(given.V)), GreedyPairs.Choose(coordinates.Factors, rank));
+
+    /// <summary>As many unit columns as the greedy start has: the first ones from u and v, the rest its own.</summary>
+    private static (Tensor U, Tensor V) Filled(Tensor u, Tensor v, (Tensor U, Tensor V) greedy)
+    {
+        long columns = Math.Min(Math.Min(u.shape[1], v.shape[1]), greedy.U.shape[1]), filled = greedy.U.shape[1] - columns;
+        return (
+            cat([Unit(u.narrow(1, 0, columns)), greedy.U.narrow(1, 0, filled)], 1),
+            cat([Unit(v.narrow(1, 0, columns)), greedy.V.narrow(1, 0, filled)], 1));
 
         static Tensor Unit(Tensor columns) => columns / columns.Squared().sum(dim: 0).sqrt().AtLeast(double.Epsilon);
     }

@@ -9,8 +9,8 @@ namespace Eigengate.JointDiagonalization;
 /// </summary>
 public sealed class JointDiagonalizer(FitOptions options)
 {
-    // Σ(1 − captured) in float32 cannot resolve less than this per product.
-    private const double LosslessPerProduct = 1e-12;
+    /// <summary>Iterations after which one of two default starts is given up.</summary>
+    private const int TrialIterations = 1;
 
     /// <param name="factors">At least one product.</param>
     /// <param name="start">Bases to start from instead of HOSVD, e.g. those of the previous round.</param>
@@ -22,50 +22,39 @@ public sealed class JointDiagonalizer(FitOptions options)
         using var scope = NewDisposeScope();
         using var reduction = new ExactReduction(factors, options.Certify ? HigherOrderSvd.DenseLimit : 0);
         var starts = new FitStarts(reduction.Factors, reduction, options);
-        Alternation? best = null;
-        foreach (var (u, v) in starts.All(start))
+        Alternation best = First(starts, reduction.Factors, start, cancellation);
+        best.Improve(options.Iterations, cancellation);
+        foreach (var (u, v) in start is null ? starts.Restarts() : [])
         {
-            Alternation candidate = Alternate(reduction.Factors, u, v, cancellation);
-            if (best is null || candidate.Trace[^1] < best.Trace[^1])
+            var candidate = new Alternation(reduction.Factors, options, u, v);
+            candidate.Improve(options.Iterations, cancellation);
+            if (candidate.Error < best.Error)
                 best = candidate;
         }
 
-        SharedBasis basis = InFullSpace(factors, best!, reduction);
-        return new JointFit(basis, ReconstructionError.Of(factors, basis), best!.Trace, starts.Tails.U, starts.Tails.V);
+        SharedBasis basis = InFullSpace(factors, best, reduction);
+        return new JointFit(basis, ReconstructionError.Of(factors, basis), best.Trace, starts.Tails.U, starts.Tails.V);
     }
-
-    private Alternation Alternate(CanonicalFactors factors, Tensor startU, Tensor startV, CancellationToken cancellation)
-    {
-        int count = factors.Count;
-        TrackedBasis u = TrackedBasis.Of(startU, factors.F), v = TrackedBasis.Of(startV, factors.G);
-        Tensor gramsV = v.Grams(count);
-        List<double> trace = [Error(u.Grams(count), gramsV)];
-        for (int iteration = 0; iteration < options.Iterations; iteration++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            using var step = NewDisposeScope();
-            u = HalfStep.Take(new StackedOperator(factors.F, gramsV), u, Useful(u, v, factors), options.Method);
-            Tensor gramsU = u.Grams(count);
-            v = HalfStep.Take(new StackedOperator(factors.G, gramsU), v, Useful(v, u, factors), options.Method).MoveToOuterScope();
-            u.MoveToOuterScope();
-            gramsV = v.Grams(count).MoveToOuterDisposeScope();
-            trace.Add(Error(gramsU, gramsV));
-            if (trace[^2] - trace[^1] < options.Tolerance * trace[^2] || trace[^1] <= LosslessPerProduct * count)
-                break;
-        }
-
-        return new Alternation(u.Basis, v.Basis, trace);
-    }
-
-    /// <summary>Σ_i 1 − ‖UᵀM̂_iV‖² from the Grams of FᵀU and GᵀV.</summary>
-    private static double Error(Tensor gramsU, Tensor gramsV) => gramsU.shape[0] - (gramsU * gramsV).sum().item<double>();
 
     /// <summary>
-    /// Columns of <paramref name="basis"/> worth keeping: through r directions of the other side, k products of rank l span
-    /// at most k·min(l, r) on this side, and whatever lies beyond would be arbitrary.
+    /// From what was given, or the better one of HOSVD and members after a trial. There is nothing to try where HOSVD is
+    /// certified to be as good as converged.
     /// </summary>
-    private static int Useful(TrackedBasis basis, TrackedBasis other, CanonicalFactors factors) =>
-        Math.Min(basis.Columns, factors.Count * Math.Min(factors.Width, other.Columns));
+    private Alternation First(FitStarts starts, CanonicalFactors factors, SharedBasis? given, CancellationToken cancellation)
+    {
+        var (u, v) = given is null ? starts.Hosvd() : starts.From(given);
+        var first = new Alternation(factors, options, u, v);
+        if (given is not null || !options.TryMembers || factors.Count == 1)
+            return first;
+        first.Improve(Math.Min(TrialIterations, options.Iterations), cancellation);
+        double bound = Math.Max(starts.Tails.U, starts.Tails.V);
+        if (first.Error == 0 || first.Error - bound <= options.Tolerance * first.Error)
+            return first;
+        (u, v) = starts.Members(first.Captured());
+        var second = new Alternation(factors, options, u, v);
+        second.Improve(Math.Min(TrialIterations, options.Iterations), cancellation);
+        return second.Error < first.Error ? second : first;
+    }
 
     private static SharedBasis InFullSpace(CanonicalFactors factors, Alternation found, ExactReduction reduction)
     {
@@ -76,6 +65,4 @@ public sealed class JointDiagonalizer(FitOptions options)
             factors.Count,
             factors.F.dtype);
     }
-
-    private sealed record Alternation(Tensor U, Tensor V, List<double> Trace);
 }

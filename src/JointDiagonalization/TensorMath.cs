@@ -6,14 +6,6 @@ namespace Eigengate.JointDiagonalization;
 /// <summary>Small helpers over TorchSharp; results belong to the caller's dispose scope.</summary>
 internal static class TensorMath
 {
-    // A Scalar made from a literal in the call may be finalised while native code still reads it, which ends the process
-    // now and then; these live for ever.
-    internal static readonly Scalar Zero = 0.0;
-    internal static readonly Scalar Half = 0.5;
-    internal static readonly Scalar Smallest = double.Epsilon;
-    internal static readonly Scalar Tiny = 1e-300;
-    internal static readonly Scalar RankTolerance = CanonicalFactors.RankTolerance;
-
     internal static float[] ToFloats(this Tensor tensor)
     {
         using var scope = NewDisposeScope();
@@ -46,9 +38,12 @@ internal static class TensorMath
     internal static Tensor RowGrams(Tensor batch) => batch.bmm(batch.transpose(1, 2));
 
     // A number passed to torch becomes a Scalar with a finalizer, which TorchSharp does not keep alive during the native call
-    // (0.107): a collection at that moment frees it, and the call reads freed memory. These do keep it alive.
+    // (0.107): a collection at that moment frees it, and the call reads freed memory. These do keep it alive. A sum of two
+    // tensors passes one as well, its factor 1; a difference does not.
 
     internal static Tensor Plus(this Tensor a, Tensor b) => With(1, one => a.add(b, one));
+
+    internal static void AddInPlace(this Tensor a, Tensor b) => With(1, one => a.add_(b, one));
 
     internal static void AddRows(this Tensor a, Tensor index, Tensor rows) => With(1, one => a.index_add_(0, index, rows, one));
 

@@ -20,6 +20,34 @@ public sealed class FitStartTests
     });
 
     [Fact]
+    public void Two_iterations_leave_the_saddle_where_many_equal_groups_put_HOSVD()
+    {
+        const int rank = 6;
+        // 12 groups of 10 in planted spaces of 6 dimensions, of which the best basis takes one group after the other.
+        LoraDelta[] deltas = Synthetic.Families(31, 120, 12, 160, 160, 6, 6, 0.5);
+        using CanonicalFactors factors = Synthetic.Canonical(deltas, ScalarType.Float32);
+        var options = new FitOptions { RankU = rank, RankV = rank, Iterations = 2 };
+        using JointFit found = new JointDiagonalizer(options).Fit(factors);
+        FitOptions hosvd = options with { TryMembers = false };
+        using JointFit near = new JointDiagonalizer(hosvd).Fit(factors);
+        using JointFit converged = new JointDiagonalizer(hosvd with { Iterations = 200, Tolerance = 1e-7 }).Fit(factors);
+        Assert.True(near.TotalError > 1.005 * converged.TotalError, "HOSVD alone would do here");
+        Assert.InRange(found.TotalError, 0, 1.005 * converged.TotalError);
+    }
+
+    [Fact]
+    public void Tails_found_by_iteration_bound_the_dense_ones_from_below()
+    {
+        using var scope = NewDisposeScope();
+        using CanonicalFactors factors = Synthetic.Canonical(Synthetic.Families(9, 60, 3, 200, 160, 4, 5, 0.4), ScalarType.Float32);
+        for (int rank = 1; rank <= 9; rank += 4)
+        {
+            double whole = HigherOrderSvd.OutputSide(factors, rank, 0).Tail, found = HigherOrderSvd.OutputSide(factors, rank, 0, denseLimit: 0).Tail;
+            Assert.InRange(found, 0.2 * whole, whole + 1e-5);
+        }
+    }
+
+    [Fact]
     public void With_the_mean_product_among_the_starts_its_share_is_captured() => SmallCase.Check(c => // Theorem 1, lower
     {
         LoraDelta[] deltas = c.Deltas();

@@ -12,7 +12,7 @@ public sealed class JointDiagonalizerTests
     {
         LoraDelta[] deltas = c.Deltas();
         using CanonicalFactors factors = Synthetic.Canonical(deltas);
-        using JointFit fit = new JointDiagonalizer(c.Options(HalfStepMethod.Exact) with { Iterations = 5 }).Fit(factors);
+        using JointFit fit = new JointDiagonalizer(c.Options(HalfStepMethod.Exact) with { Iterations = 5, TryMembers = false }).Fit(factors);
         double[] oracle = DenseAlternation.Trace([.. deltas.Select(Dense.Unit)], c.LoraRank, c.RankU, c.RankV, 5);
         for (int i = 0; i < fit.Trace.Count; i++)
             Assert.Equal(oracle[i], fit.Trace[i], 1e-8);
@@ -106,8 +106,7 @@ public sealed class JointDiagonalizerTests
         LoraDelta[] deltas = Synthetic.Families(4, 200, 2, 1600, 32, 8, 6, 0.2);
         using CanonicalFactors factors = Synthetic.Canonical(deltas, ScalarType.Float32);
         using JointFit fit = new JointDiagonalizer(new FitOptions { RankU = 12, RankV = 12 }).Fit(factors);
-        Assert.True(double.IsNaN(fit.TailU));
-        Assert.True(double.IsNaN(fit.LowerBound));
+        Assert.InRange(fit.LowerBound, 1e-4 * fit.TotalError, fit.TotalError);
         // Without noise 12 dimensions hold both families; the noise leaves 1 − 1/((1 + s²)(1 + s²)) or so.
         Assert.InRange(fit.TotalError / deltas.Length, 0.001, 0.12);
         Assert.Equal(fit.Trace[^1], fit.TotalError, 1e-4 * deltas.Length);

@@ -56,8 +56,8 @@ public sealed record CompressionReport
     public required double NormWeightedRelSqError { get; init; }
 
     /// <summary>
-    /// The mean error minus a lower bound that no basis of these ranks can beat with this assignment; null when a module
-    /// was too large for the bound.
+    /// The mean error minus a lower bound that no basis of these ranks can beat with this assignment; null for a merge, and
+    /// where a recompression of large clusters computed no bound.
     /// </summary>
     public required double? CertifiedGap { get; init; }
 
@@ -92,7 +92,7 @@ public sealed record CompressionReport
 /// <param name="DIn">Columns of the weight.</param>
 /// <param name="Products">Non-zero products.</param>
 /// <param name="RelSqError">The error reached.</param>
-/// <param name="TailU">Energy beyond the first r_U directions of the output side; null when not certified.</param>
+/// <param name="TailU">Energy beyond the first r_U directions of the output side; at most that for large clusters, null when not certified.</param>
 /// <param name="TailV">The same for r_V and the input side.</param>
 /// <param name="LowerBound">No bases of these ranks reach less with this assignment; null when not certified.</param>
 public sealed record ReportModule(string Path, int DOut, int DIn, int Products, double RelSqError, double? TailU, double? TailV, double? LowerBound);

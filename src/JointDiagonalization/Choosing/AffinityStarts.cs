@@ -12,13 +12,13 @@ internal sealed class AffinityStarts : IDisposable
 
     internal AffinityStarts(ModuleSample sample)
     {
-        _adapters = sample.Adapters;
+        _adapters = sample.CollectionAdapters;
         _active = [.. sample.Modules.SelectMany(m => m.Factors.Owners).Distinct().Order()];
         using var scope = NewDisposeScope();
-        using var sums = new Affinity(_adapters);
+        using var sums = new Affinity(_active);
         foreach (SampledModule module in sample.Modules)
             sums.Add(module.Factors);
-        _affinity = sums.Normalised(_active).DetachFromDisposeScope();
+        _affinity = sums.Normalised().DetachFromDisposeScope();
     }
 
     /// <summary>Adapters with a product in the sample.</summary>

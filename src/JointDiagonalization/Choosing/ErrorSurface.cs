@@ -97,7 +97,7 @@ internal sealed class ErrorSurface
         {
             using var scope = NewDisposeScope();
             long count = Math.Min(ChunkProducts, z.shape[0] - first);
-            energy.add_(z.narrow(0, first, count).transpose(1, 2).bmm(w.narrow(0, first, count)).square().sum(new long[] { 0 }, type: ScalarType.Float64));
+            energy.AddInPlace(z.narrow(0, first, count).transpose(1, 2).bmm(w.narrow(0, first, count)).Squared().sum(new long[] { 0 }, type: ScalarType.Float64));
         }
 
         return energy.cumsum(0).cumsum(1).ToDoubles();

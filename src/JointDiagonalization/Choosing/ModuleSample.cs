@@ -20,7 +20,7 @@ internal sealed record SampledModule(BundleModule Module, double Weight, Canonic
 
 /// <summary>
 /// Some modules of a collection, spread over layers and projections, in memory: what settings are tried on. Which ones
-/// depends on the paths and shapes alone.
+/// depends on the paths and shapes alone, and which adapters, where they are very many, on the seed.
 /// </summary>
 internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int adapters, int collectionModules) : IDisposable
 {
@@ -35,7 +35,8 @@ internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int ada
 
     internal IReadOnlyList<SampledModule> Modules { get; } = modules;
 
-    internal int Adapters { get; } = adapters;
+    /// <summary>Of the whole collection; owners are below it. Of more than a few thousand only some are in the sample.</summary>
+    internal int CollectionAdapters { get; } = adapters;
 
     /// <summary>Modules of the whole collection.</summary>
     internal int CollectionModules { get; } = collectionModules;
@@ -43,17 +44,18 @@ internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int ada
     internal static ModuleSample Read(
         AdapterCollection collection, Device device, ulong seed, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
     {
-        var chosen = Choose(collection.Modules, CountFor(collection));
+        int[] adapters = Adapters(collection.Adapters.Count, seed);
+        var chosen = Choose(collection.Modules, CountFor(collection, adapters));
         List<SampledModule> modules = [];
         try
         {
             foreach (var (module, weight) in chosen)
             {
                 cancellation.ThrowIfCancellationRequested();
-                using CanonicalFactors factors = collection.Read(module.Path, device, cancellation);
+                using CanonicalFactors factors = collection.Read(module.Path, adapters, device, cancellation);
                 if (factors.Count > 0)
                 {
-                    Tensor energies = factors.BatchedF.to(ScalarType.Float64).square().sum(2).DetachFromDisposeScope();
+                    Tensor energies = factors.BatchedF.to(ScalarType.Float64).Squared().sum(2).DetachFromDisposeScope();
                     using ClusterProjection projection = ClusterProjection.Of(factors, Dimensions, seed);
                     modules.Add(new SampledModule(module, weight, projection.Apply(factors), energies));
                 }
@@ -98,9 +100,13 @@ internal sealed class ModuleSample(IReadOnlyList<SampledModule> modules, int ada
             module.Dispose();
     }
 
-    private static int CountFor(AdapterCollection collection)
+    private static int[] Adapters(int count, ulong seed) => count <= CollectionAssignment.AffordableAdapters
+        ? [.. Enumerable.Range(0, count)]
+        : [.. new CounterRandom(seed, RandomPurpose.Sample, 2).Shuffled(count).Take(CollectionAssignment.AffordableAdapters).Order()];
+
+    private static int CountFor(AdapterCollection collection, int[] adapters)
     {
-        double numbers = collection.Adapters.SelectMany(a => a.Modules.Values).Sum(m => m.A.Count + m.B.Count) / (double)collection.Modules.Length;
+        double numbers = adapters.SelectMany(a => collection.Adapters[a].Modules.Values).Sum(m => m.A.Count + m.B.Count) / (double)collection.Modules.Length;
         return (int)Math.Clamp(MostNumbers / numbers, FewestModules, MostModules);
     }
 

@@ -18,7 +18,7 @@ internal static class ResidualTail
     internal static double[][] Errors(Tensor energies, Tensor z, Tensor w, IReadOnlyList<int> ranks)
     {
         using var scope = NewDisposeScope();
-        Tensor kept = TensorMath.RowGrams(z), unit = diag_embed(energies.gt(TensorMath.Zero).to(ScalarType.Float64));
+        Tensor kept = TensorMath.RowGrams(z), unit = diag_embed(energies.IsAbove(0).to(ScalarType.Float64));
         Tensor outside = unit - TensorMath.RowGrams(w), none = zeros_like(kept);
         Tensor left = Blocks(diag_embed(energies) - kept, none, kept), right = Blocks(unit, outside, outside);
         Tensor root = Root(right);
@@ -38,8 +38,8 @@ internal static class ResidualTail
     private static Tensor Root(Tensor semidefinite)
     {
         var (values, vectors) = linalg.eigh(Symmetric(semidefinite));
-        return (vectors * values.clamp_min(TensorMath.Zero).sqrt().unsqueeze(1)).bmm(vectors.transpose(1, 2));
+        return (vectors * values.AtLeast(0).sqrt().unsqueeze(1)).bmm(vectors.transpose(1, 2));
     }
 
-    private static Tensor Symmetric(Tensor batch) => (batch + batch.transpose(1, 2)) * TensorMath.Half;
+    private static Tensor Symmetric(Tensor batch) => batch.Plus(batch.transpose(1, 2)).Times(0.5);
 }

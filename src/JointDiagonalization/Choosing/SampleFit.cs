@@ -20,7 +20,7 @@ internal sealed class SampleFit(ModuleSample sample, ulong seed, CancellationTok
             Seed = seed,
             Start = start,
             MaxRounds = MaxRounds,
-        }).Assign(sample.Adapters, [.. sample.Modules.Select(m => m.Factors)], cancellation: cancellation).ClusterOf;
+        }).Assign(sample.CollectionAdapters, [.. sample.Modules.Select(m => m.Factors)], cancellation: cancellation).ClusterOf;
 
         double lost = 0, products = 0;
         foreach (SampledModule module in sample.Modules)

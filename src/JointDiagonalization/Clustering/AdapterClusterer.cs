@@ -114,15 +114,15 @@ public sealed class AdapterClusterer(ClusterOptions options)
         yield return ("affinity", Spread(ByAffinity()));
         cancellation.ThrowIfCancellationRequested();
         yield return ("balanced", Spread([.. Enumerable.Range(0, active.Length).Select(i => i % clusters)]));
-        yield return ("cores", Spread(CoreStart.Assign(adapters, active, modules, clusters, new JointDiagonalizer(_fitOptions), options.Seed)));
+        yield return ("cores", Spread(CoreStart.Assign(active, modules, clusters, new JointDiagonalizer(_fitOptions), options.Seed)));
 
         int[] ByAffinity()
         {
             using var scope = NewDisposeScope();
-            using var affinity = new Affinity(adapters);
+            using var affinity = new Affinity(active);
             foreach (CanonicalFactors module in modules)
                 affinity.Add(module);
-            return SpectralStart.Assign(affinity.Normalised(active), clusters, options.Seed);
+            return SpectralStart.Assign(affinity.Normalised(), clusters, options.Seed);
         }
 
         int[] Spread(int[] ofActive)

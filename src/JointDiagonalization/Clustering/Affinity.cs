@@ -6,11 +6,13 @@ namespace Eigengate.JointDiagonalization.Clustering;
 /// How much two adapters' products share their column and row spaces (spec/joint-diagonalization.md §5):
 /// a_ij = Σ_m ⟨M̂_iM̂_iᵀ, M̂_jM̂_jᵀ⟩ + ⟨M̂_iᵀM̂_i, M̂_jᵀM̂_j⟩, as sums of squared blocks of stacked Grams.
 /// </summary>
-internal sealed class Affinity(int adapters) : IDisposable
+internal sealed class Affinity(IReadOnlyList<int> adapters) : IDisposable
 {
     private const int ChunkRows = 1024;
-    private readonly Tensor _sums = zeros([adapters, adapters], ScalarType.Float64).DetachFromDisposeScope();
+    private readonly Dictionary<int, long> _placeOf = adapters.Index().ToDictionary(a => a.Item, a => (long)a.Index);
+    private readonly Tensor _sums = zeros([adapters.Count, adapters.Count], ScalarType.Float64).DetachFromDisposeScope();
 
+    /// <summary>Products of the adapters in one module.</summary>
     internal void Add(CanonicalFactors factors)
     {
         if (factors.Count == 0)
@@ -22,14 +24,12 @@ internal sealed class Affinity(int adapters) : IDisposable
         AddSide(weightedG, factors);
     }
 
-    /// <summary>Symmetric [n, n] float64 among the chosen adapters, each at least with itself 1, diagonal then set to zero. Belongs to the caller's scope.</summary>
-    internal Tensor Normalised(int[] chosen)
+    /// <summary>Symmetric [n, n] float64 in the order of the adapters, each with itself 1 and the diagonal then set to zero. Belongs to the caller's scope.</summary>
+    internal Tensor Normalised()
     {
         using var scope = NewDisposeScope();
-        Tensor index = tensor(chosen.Select(c => (long)c).ToArray());
-        Tensor part = _sums.index_select(0, index).index_select(1, index);
-        Tensor scale = part.diagonal().AtLeast(double.Epsilon).rsqrt();
-        Tensor scaled = part * scale.unsqueeze(0) * scale.unsqueeze(1);
+        Tensor scale = _sums.diagonal().AtLeast(double.Epsilon).rsqrt();
+        Tensor scaled = _sums * scale.unsqueeze(0) * scale.unsqueeze(1);
         return (scaled - diag(scaled.diagonal())).MoveToOuterDisposeScope();
     }
 
@@ -38,7 +38,7 @@ internal sealed class Affinity(int adapters) : IDisposable
     /// <summary>Chunks of products against themselves and all later ones: the rest follows by symmetry.</summary>
     private void AddSide(Tensor rows, CanonicalFactors factors)
     {
-        Tensor owners = tensor(factors.Owners.Select(o => (long)o).ToArray());
+        Tensor owners = tensor(factors.Owners.Select(o => _placeOf[o]).ToArray());
         int perChunk = Math.Max(1, ChunkRows / factors.Width);
         for (int first = 0; first < factors.Count; first += perChunk)
         {
@@ -55,7 +55,7 @@ internal sealed class Affinity(int adapters) : IDisposable
 
     private void AddBlocks(Tensor blocks, Tensor rowOwners, Tensor columnOwners)
     {
-        Tensor rows = zeros([blocks.shape[0], adapters], ScalarType.Float64).index_copy_(1, columnOwners, blocks);
+        Tensor rows = zeros([blocks.shape[0], adapters.Count], ScalarType.Float64).index_copy_(1, columnOwners, blocks);
         _sums.AddRows(rowOwners, rows);
     }
 }

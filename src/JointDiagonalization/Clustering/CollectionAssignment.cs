@@ -12,7 +12,9 @@ internal sealed class CollectionAssignment(
     AdapterCollection collection, ClusterOptions options, Device device, IProgress<CompressionProgress>? progress, CancellationToken cancellation)
 {
     /// <summary>The affinity of n adapters takes n² numbers and its eigenvectors n³ operations.</summary>
-    internal int MaxSampledAdapters { get; init; } = 2048;
+    internal const int AffordableAdapters = 2048;
+
+    internal int MaxSampledAdapters { get; init; } = AffordableAdapters;
 
     /// <summary>Projected factors that are kept at once; also bounds the work of a round.</summary>
     internal long SampleBytes { get; init; } = 512L << 20;
@@ -108,18 +110,7 @@ internal sealed class CollectionAssignment(
 
     private bool Has(int adapter, BundleModule module) => collection.Adapters[adapter].Modules.ContainsKey(module.Path);
 
-    private int[] Shuffled(int count, int draw)
-    {
-        var random = new CounterRandom(options.Seed, RandomPurpose.Sample, draw);
-        int[] order = [.. Enumerable.Range(0, count)];
-        for (int i = count - 1; i > 0; i--)
-        {
-            int j = (int)(random.NextDouble() * (i + 1));
-            (order[i], order[j]) = (order[j], order[i]);
-        }
-
-        return order;
-    }
+    private int[] Shuffled(int count, int draw) => new CounterRandom(options.Seed, RandomPurpose.Sample, draw).Shuffled(count);
 
     private void Report(int done, int total, string detail, double? error) =>
         progress?.Report(new CompressionProgress(CompressionStage.Clustering, done, total, detail, error));

@@ -22,8 +22,14 @@ public sealed record FitOptions
     /// </summary>
     public int Restarts { get; init; }
 
+    /// <summary>
+    /// Whether a start from members of the collection is tried beside HOSVD for one iteration, and the better one continued.
+    /// Collections of many groups need it, on which HOSVD alone converges slowly.
+    /// </summary>
+    public bool TryMembers { get; init; } = true;
+
     public ulong Seed { get; init; }
 
-    /// <summary>Whether the lower bound is wanted; without it larger problems start by iteration, which is faster.</summary>
+    /// <summary>Whether the best lower bound is wanted; without it larger problems start by iteration, which is faster.</summary>
     internal bool Certify { get; init; } = true;
 }

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Eigengate.JointDiagonalization.Fitting;
 
-/// <summary>Where the alternation begins: given bases, HOSVD, then the SVD of the mean product and random bases (spec/joint-diagonalization.md §3).</summary>
+/// <summary>Where the alternation begins: given bases, HOSVD, members, the SVD of the mean product, random bases (spec/joint-diagonalization.md §3).</summary>
 internal sealed class FitStarts(CanonicalFactors factors, ExactReduction reduction, FitOptions options)
 {
     private const int MeanPasses = 4;
@@ -12,34 +12,49 @@ internal sealed class FitStarts(CanonicalFactors factors, ExactReduction reducti
 
     private readonly int _rankU = Math.Min(options.RankU, factors.OutFeatures);
     private readonly int _rankV = Math.Min(options.RankV, factors.InFeatures);
+    private (Tensor U, Tensor V)? _hosvd;
 
-    /// <summary>Sum of the eigenvalues beyond the rank on either side; NaN when not certified.</summary>
+    /// <summary>At most the sum of the eigenvalues beyond the rank on either side; NaN where the start was given and HOSVD not needed.</summary>
     internal (double U, double V) Tails { get; private set; } = (double.NaN, double.NaN);
 
-    internal IEnumerable<(Tensor U, Tensor V)> All(SharedBasis? given)
+    /// <summary>A basis that was given, cut to the ranks or filled up with HOSVD directions.</summary>
+    internal (Tensor U, Tensor V) From(SharedBasis given)
     {
-        if (given is not null && given.RankU >= _rankU && given.RankV >= _rankV)
-        {
-            yield return (Leading(reduction.LowerU(given.U), _rankU), Leading(reduction.LowerV(given.V), _rankV));
-            yield break;
-        }
+        if (reduction.OutputStart(_rankU) is { } output && reduction.InputStart(_rankV) is { } input)
+            Tails = (output.Tail, input.Tail);
+        if (given.RankU >= _rankU && given.RankV >= _rankV)
+            return (Leading(reduction.LowerU(given.U), _rankU), Leading(reduction.LowerV(given.V), _rankV));
+        var (u, v) = Hosvd();
+        return (Padded(reduction.LowerU(given.U), u, _rankU), Padded(reduction.LowerV(given.V), v, _rankV));
+    }
 
+    /// <summary>Computed once; sets <see cref="Tails"/>.</summary>
+    internal (Tensor U, Tensor V) Hosvd()
+    {
+        if (_hosvd is { } known)
+            return known;
         int denseLimit = options.Certify ? HigherOrderSvd.DenseLimit : UncertifiedDenseLimit;
         HigherOrderSvd output = reduction.OutputStart(_rankU) ?? HigherOrderSvd.OutputSide(factors, _rankU, options.Seed, denseLimit);
         HigherOrderSvd input = reduction.InputStart(_rankV) ?? HigherOrderSvd.InputSide(factors, _rankV, options.Seed, denseLimit);
         Tails = (output.Tail, input.Tail);
-        if (given is not null)
-        {
-            yield return (Padded(reduction.LowerU(given.U), output.Basis, _rankU), Padded(reduction.LowerV(given.V), input.Basis, _rankV));
-            yield break;
-        }
+        _hosvd = (output.Basis, input.Basis);
+        return _hosvd.Value;
+    }
 
-        yield return (output.Basis, input.Basis);
+    /// <param name="served">Of each product by HOSVD, see <see cref="Alternation.Captured"/>.</param>
+    internal (Tensor U, Tensor V) Members(double[] served) => WidthsOfHosvd(MemberStart.Choose(factors, _rankU, _rankV, served));
+
+    /// <summary>What was asked for beyond the default: the mean product, then random bases.</summary>
+    internal IEnumerable<(Tensor U, Tensor V)> Restarts()
+    {
         for (int restart = 1; restart <= options.Restarts; restart++)
-        {
-            var (u, v) = restart == 1 ? MeanProduct() : (Random(factors.F, _rankU, (2 * restart) + 1), Random(factors.G, _rankV, 2 * restart));
-            yield return (Padded(u, output.Basis, (int)output.Basis.shape[1]), Padded(v, input.Basis, (int)input.Basis.shape[1]));
-        }
+            yield return WidthsOfHosvd(restart == 1 ? MeanProduct() : (Random(factors.F, _rankU, (2 * restart) + 1), Random(factors.G, _rankV, 2 * restart)));
+    }
+
+    private (Tensor U, Tensor V) WidthsOfHosvd((Tensor U, Tensor V) start)
+    {
+        var (u, v) = Hosvd();
+        return (Padded(start.U, u, (int)u.shape[1]), Padded(start.V, v, (int)v.shape[1]));
     }
 
     /// <summary>Leading singular vectors of Σ M̂_i = FᵀG by subspace iteration.</summary>

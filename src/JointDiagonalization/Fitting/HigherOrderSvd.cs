@@ -6,10 +6,13 @@ namespace Eigengate.JointDiagonalization.Fitting;
 /// One side of the HOSVD start: top eigenvectors of Σ M̂_iM̂_iᵀ or of Σ M̂_iᵀM̂_i (spec/joint-diagonalization.md §3).
 /// </summary>
 /// <param name="Basis">[d, r], r capped at the numerical rank of the stack.</param>
-/// <param name="Tail">Sum of the eigenvalues after the r-th, a certified lower bound of the best error; NaN when not certified.</param>
+/// <param name="Tail">
+/// At most the sum of the eigenvalues after the r-th, and so a certified lower bound of the best error: the sum itself for
+/// problems up to <see cref="DenseLimit"/>, and for larger ones that of the Ritz values, none of which exceeds its eigenvalue.
+/// </param>
 internal sealed record HigherOrderSvd(Tensor Basis, double Tail)
 {
-    /// <summary>Larger problems use block-Krylov iteration, which bounds eigenvalues from below only: no certificate.</summary>
+    /// <summary>Larger problems use block-Krylov iteration, whose Ritz values certify less.</summary>
     internal const int DenseLimit = 1536;
 
     /// <summary>Relative to the largest eigenvalue; below it lies rounding of float32 data.</summary>
@@ -42,8 +45,9 @@ internal sealed record HigherOrderSvd(Tensor Basis, double Tail)
         }
 
         Tensor start = TensorMath.Orthonormalise(RandomColumns(t.Dimension, width, seed).to(rows.device)).to(rows.dtype);
-        TrackedBasis basis = HalfStep.Take(t, TrackedBasis.Of(start, rows), width, HalfStepMethod.Krylov);
-        return new HigherOrderSvd(basis.Basis.narrow(1, 0, rank).contiguous(), double.NaN);
+        TrackedBasis space = HalfStep.KrylovSpace(t, TrackedBasis.Of(start, rows));
+        var (ritzVectors, ritzValues) = TensorMath.LargestEigenvectors(t.Compress(space.Products), rank);
+        return new HigherOrderSvd(space.Basis.mm(ritzVectors).to(rows.dtype), ritzValues.Skip(rank).Sum(v => Math.Max(0, v)));
     }
 
     internal static Tensor RandomColumns(int rows, int columns, ulong seed, RandomPurpose purpose = RandomPurpose.RangeFinder, int restart = 0)

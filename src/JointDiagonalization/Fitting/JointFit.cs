@@ -11,7 +11,10 @@ public sealed class JointFit(SharedBasis basis, double[] errors, IReadOnlyList<d
     /// <summary>Summed error at the start and after each iteration; never increases (§10.6).</summary>
     public IReadOnlyList<double> Trace { get; } = trace;
 
-    /// <summary>Eigenvalues of Σ M̂M̂ᵀ beyond r_U, summed; NaN when the start was given or the module too large to certify.</summary>
+    /// <summary>
+    /// Eigenvalues of Σ M̂M̂ᵀ beyond r_U, summed; a lower bound of that sum for large modules, NaN when the start was given and
+    /// the module is large.
+    /// </summary>
     public double TailU { get; } = tailU;
 
     /// <summary>The same for Σ M̂ᵀM̂ and r_V.</summary>

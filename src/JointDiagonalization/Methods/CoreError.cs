@@ -28,7 +28,7 @@ internal static class CoreError
         Tensor best = ReconstructionError.Projected(factors.F, orthonormal.U, factors).transpose(1, 2)
             .bmm(ReconstructionError.Projected(factors.G, orthonormal.V, factors));
         Tensor norms = tensor(factors.Norms.ToArray()).to(served.device).view(-1, 1, 1);
-        double[] inside = (best - ru.matmul(served.to(ScalarType.Float64) / norms).matmul(rv.t())).square().sum(new long[] { 1, 2 }).ToDoubles();
+        double[] inside = (best - ru.matmul(served.to(ScalarType.Float64) / norms).matmul(rv.t())).Squared().sum(new long[] { 1, 2 }).ToDoubles();
         return [.. ReconstructionError.Of(factors, orthonormal).Zip(inside, (outside, rest) => outside + rest)];
     }
 

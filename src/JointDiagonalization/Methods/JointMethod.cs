@@ -27,8 +27,7 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
                 if (fits[cluster] is not { } fit)
                     continue;
                 module.Add(cluster, fit.Basis, form.DType);
-                // The bound holds for cores alone; nothing bounds what a private residual can reach.
-                module.AddBounds(form.Residual == 0 ? fit.Bounds : (double.NaN, double.NaN, double.NaN));
+                module.AddBounds(fit.Bounds);
                 foreach (int owner in factors.ZeroOwners.Where(o => clusterOf[o] == cluster))
                     module.Products.Add(ProductEncoder.Zero(owner, fit.Basis, form));
                 module.Products.AddRange(fit.Products);
@@ -55,7 +54,7 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
         CanonicalFactors members = part ?? factors;
         SharedBasis? published = Published(cluster, path, factors.F.device);
         using JointFit fit = Fit(members, published, cancellation);
-        var bounds = (fit.LowerBound, fit.TailU, fit.TailV);
+        var bounds = form.Residual == 0 ? (fit.LowerBound, fit.TailU, fit.TailV) : (BoundWithResidual(members, fit.LowerBound), double.NaN, double.NaN);
         SharedBasis fitted = form.Rounded(fit.Basis);
         StoredProduct[] products = ProductEncoder.Encode(members, fitted, form, cancellation);
         if (published is not null && Better(published, members, products, cancellation) is { } kept)
@@ -66,6 +65,18 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
 
         published?.Dispose();
         return new ClusterFit(fitted, bounds, products);
+    }
+
+    /// <summary>
+    /// Of what lies outside of U, ‖(I − UUᵀ)M̂‖², a private residual takes at most its t largest squared singular values, none of
+    /// which exceeds that of M̂; the same holds for V.
+    /// </summary>
+    private double BoundWithResidual(CanonicalFactors members, double bound)
+    {
+        using var scope = NewDisposeScope();
+        Tensor energies = members.BatchedF.to(ScalarType.Float64).Squared().sum(2);
+        int taken = Math.Min(form.Residual, members.Width);
+        return Math.Max(0, bound - energies.topk(taken, 1).values.sum().item<double>());
     }
 
     /// <summary>The basis that a recompression starts from, as it could be stored again.</summary>
@@ -93,7 +104,7 @@ internal sealed class JointMethod(CompressorOptions options, StorageForm form, W
         {
             var diagonal = new DiagonalFitOptions { Rank = options.RankU, Sweeps = options.EffectiveIterations, Seed = options.Seed };
             diagonal = diagonal with { Tolerance = options.Tolerance ?? diagonal.Tolerance };
-            return new DiagonalJointDiagonalizer(diagonal).Fit(members, cancellation);
+            return new DiagonalJointDiagonalizer(diagonal).Fit(members, start, cancellation);
         }
 
         var full = new FitOptions

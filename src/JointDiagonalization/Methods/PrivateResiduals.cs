@@ -66,21 +66,21 @@ internal static class PrivateResiduals
     {
         var (_, s, yt) = linalg.svd(small, fullMatrices: false);
         int width = (int)Math.Min(rank, s.shape[1]);
-        Tensor live = s.narrow(1, 0, width).gt(CanonicalFactors.RankTolerance).to(ScalarType.Float64);
+        Tensor live = s.narrow(1, 0, width).IsAbove(CanonicalFactors.RankTolerance).to(ScalarType.Float64);
         int[] kept = [.. live.sum(1).ToDoubles().Select(k => (int)k)];
 
         var (storedQ, q) = Store(g.Expand(yt.narrow(1, 0, width).transpose(1, 2) * live.unsqueeze(1)), kept, dtype);
         Tensor k = g.Coordinate(q);
         Tensor gram = q.transpose(1, 2).bmm(q);
-        Tensor inverse = linalg.inv(gram + diag_embed(1 - live));
+        Tensor inverse = linalg.inv(gram.Plus(diag_embed(ones_like(live) - live)));
         Tensor p = f.Expand(small.bmm(k).bmm(inverse));
         var (storedP, servedP) = Store(p * norms, kept, dtype);
 
         Tensor image = small.bmm(k);
-        Tensor left = small.square().sum(new long[] { 1, 2 }) - (image.bmm(inverse) * image).sum(new long[] { 1, 2 });
+        Tensor left = small.Squared().sum(new long[] { 1, 2 }) - (image.bmm(inverse) * image).sum(new long[] { 1, 2 });
         Tensor rounding = p - (servedP / norms);
         Tensor lost = (rounding.transpose(1, 2).bmm(rounding) * gram).sum(new long[] { 1, 2 });
-        double[] error = (left.clamp_min(0) + lost).ToDoubles();
+        double[] error = left.AtLeast(0).Plus(lost).ToDoubles();
         for (int i = 0; i < pairs.Length; i++)
         {
             pairs[i] = storedP[i] is { } pairP && storedQ[i] is { } pairQ ? new StoredPair(pairP, pairQ) : null;
@@ -129,8 +129,8 @@ internal static class PrivateResiduals
             Tensor? inside = Basis is null ? null : wide.matmul(Basis);
             Tensor rest = inside is null ? wide : wide - inside.matmul(Basis!.t());
             var (energy, vectors) = linalg.eigh(TensorMath.RowGrams(rest));
-            Tensor live = energy.gt(NoiseEnergy).to(ScalarType.Float64);
-            Tensor size = energy.clamp_min(NoiseEnergy).sqrt();
+            Tensor live = energy.IsAbove(NoiseEnergy).to(ScalarType.Float64);
+            Tensor size = energy.AtLeast(NoiseEnergy).sqrt();
             Tensor outside = (vectors * (size * live).unsqueeze(1)).transpose(1, 2);
             Tensor combine = vectors * (live / size).unsqueeze(1);
             Tensor small = inside is null ? outside : cat([inside.transpose(1, 2), outside], 1);
@@ -152,7 +152,7 @@ internal static class PrivateResiduals
         {
             long l = Combine.shape[2];
             Tensor outside = Rest.transpose(1, 2).bmm(Combine.bmm(coordinates.narrow(1, Inside, l)));
-            return Basis is null ? outside : outside + Basis.matmul(coordinates.narrow(1, 0, Inside));
+            return Basis is null ? outside : outside.Plus(Basis.matmul(coordinates.narrow(1, 0, Inside)));
         }
 
         /// <summary>Columns [n, d, t] in coordinates [n, r + l, t].</summary>

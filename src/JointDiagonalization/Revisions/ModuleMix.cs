@@ -47,7 +47,7 @@ internal static class ModuleMix
     {
         Tensor sum = zeros(basis.RankU, basis.RankV, dtype: ScalarType.Float64);
         foreach (Ingredient part in ingredients.Where(i => i.Cores.ContainsKey(module)))
-            sum.add_(Sigma(part.Cores[module]).mul(tensor(part.Weight, dtype: ScalarType.Float64)));
+            sum.AddInPlace(Sigma(part.Cores[module]).Times(part.Weight));
         StoredTensor stored = form.Diagonal
             ? StoredTensor.Of(sum.diagonal().ToFloats(), form.CoreDType, basis.RankU)
             : StoredTensor.Of(sum.ToFloats(), form.CoreDType, basis.RankU, basis.RankV);

@@ -37,6 +37,23 @@ public sealed class GoalCompressorTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_target_missed_because_the_sample_was_easier_is_met_by_a_corrected_choice()
+    {
+        string[] folders = WithHardModulesBetweenSampledOnes(adapters: 10);
+        List<Choice> told = [];
+        GoalResult done = GoalCompressor.Compress(Options(), new CompressionGoal { TargetError = 0.12, Clusters = 1, Residual = 0 }, folders, told.Add);
+        Assert.Equal(2, done.Choices.Count);
+        Assert.Equal(done.Choices, told);
+        Assert.True(done.Choices[0].Chosen.Error <= 0.12, "the first choice was expected to do");
+        Assert.True(done.Choices[1].Chosen.Bytes > done.Choices[0].Chosen.Bytes);
+        Assert.True(done.Met);
+        Assert.InRange(done.Result.Report.MeanRelSqError, 0, 0.12);
+        // Only the second run's bundle is there, and nothing of the first.
+        Assert.Equal([done.Choices[1].Chosen.Setting.RankU, done.Choices[1].Chosen.Setting.RankV], done.Result.Manifest.Rank);
+        Assert.Equal(["in", "out"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order());
+    }
+
     [Theory]
     [InlineData(20_000)]
     [InlineData(60_000)]
@@ -120,6 +137,18 @@ public sealed class GoalCompressorTests : IDisposable
         Assert.Equal(["in"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName));
 
         string Refusal(CompressionGoal goal) => Assert.Throws<ArgumentException>(() => GoalCompressor.Compress(Options(), goal, folders)).Message;
+    }
+
+    /// <summary>24 layers, of which every other one is read for the choice; those that are not hold more noise.</summary>
+    private string[] WithHardModulesBetweenSampledOnes(int adapters)
+    {
+        BundleModule[] modules = [.. Enumerable.Range(0, 24).Select(m => new BundleModule($"model.layers.{m}.self_attn.q_proj", 24, 24))];
+        HashSet<string> sampled = [.. ModuleSample.Choose(modules, 12).Select(m => m.Module.Path)];
+        var deltas = modules.ToDictionary(m => m.Path, m => Synthetic.Families(m.Path.Length + m.DOut, adapters, 1, 24, 24, 3, 4, sampled.Contains(m.Path) ? 0.1 : 0.4));
+        string[] folders = [.. Enumerable.Range(0, adapters).Select(i => _folder["in", $"adapter-{i:D3}"])];
+        for (int i = 0; i < adapters; i++)
+            PeftFiles.Write(folders[i], modules.Select(m => KeyValuePair.Create(m.Path, deltas[m.Path][i])));
+        return folders;
     }
 
     private CompressorOptions Options() => new() { Output = _folder["out"] };
