@@ -13,9 +13,9 @@ internal sealed class ModelProbe : IDisposable
     private readonly EngineParts _parts;
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
 
-    public ModelProbe(string directory, EngineOptions options)
+    public ModelProbe(string directory, EngineOptions options, AdapterWeights? merged = null)
     {
-        _parts = EngineParts.Load(directory, options);
+        _parts = EngineParts.Load(directory, options, merged);
     }
 
     public EngineParts Parts => _parts;

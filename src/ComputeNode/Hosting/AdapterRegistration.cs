@@ -3,7 +3,6 @@ using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Microsoft.Extensions.Logging;
@@ -20,9 +19,15 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     /// <exception cref="NodeStartException">An adapter cannot be read or served, or the index belongs to another base.</exception>
     public async Task RunAsync(Bundle? bundle, NodeRecord node, CancellationToken cancel)
     {
+        if (options.MergedAdapter is not null)
+        {
+            await RegisterBaseAsync(cancel);
+            return;
+        }
+
         // All folders are checked before the first entry is made.
         PeftAdapter[] exact = await Task.Run(() => OpenExact(bundle), cancel);
-        BundleAdapter[] compressed = bundle is null ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
+        BundleAdapter[] compressed = bundle is null || options.Exact ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
         RefuseBaseNames(compressed.Select(a => a.Id).Concat(exact.Select(a => a.Id)));
 
         await RegisterBaseAsync(cancel);
@@ -42,7 +47,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     {
         if (options.AdapterDirectory is not { } root)
             return [];
-        var inBundle = (bundle?.Manifest.Adapters ?? []).Select(a => a.Id).ToHashSet(StringComparer.Ordinal);
+        var inBundle = (options.Exact ? [] : bundle?.Manifest.Adapters ?? []).Select(a => a.Id).ToHashSet(StringComparer.Ordinal);
         try
         {
             IReadOnlyDictionary<string, ModuleShape> shapes = BaseShapes.Read(options.ModelDirectory);
@@ -63,17 +68,13 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     {
         try
         {
-            var factors = adapter.Modules.Keys.ToDictionary(module => module, module => Factors(adapter.ReadDelta(module)));
-            engine.RequireLoadable(AdapterWeights.Exact(adapter.Id, version: "", factors));
+            engine.RequireLoadable(AdapterWeights.Exact(adapter.Id, version: "", MergedAdapter.FactorsOf(adapter)));
         }
         catch (InvalidAdapterException e)
         {
             throw new NodeStartException($"The adapter in '{adapter.Folder}' does not fit the model: {e.Message}", e);
         }
     }
-
-    private static LoraFactors Factors(LoraDelta delta) =>
-        new(delta.A, delta.B, delta.OutFeatures, delta.InFeatures, delta.Rank, (float)delta.Scale);
 
     private void RefuseBaseNames(IEnumerable<string> adapters)
     {

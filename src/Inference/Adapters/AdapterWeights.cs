@@ -19,6 +19,11 @@ public sealed record AdapterWeights(string Id, string Version, string? ClusterKe
     /// <summary>Gains and biases by module path.</summary>
     public IReadOnlyDictionary<string, OutputVectors> Outputs { get; init; } = ReadOnlyDictionary<string, OutputVectors>.Empty;
 
+    /// <summary>Memory of all numbers, in bytes.</summary>
+    public long HostBytes => sizeof(float) * (
+        Cores.Values.Sum(core => (long)core.Length) + Factors.Values.Sum(f => (long)f.A.Length + f.B.Length)
+        + Outputs.Values.Sum(o => (long)(o.BaseGain?.Length ?? 0) + (o.DeltaGain?.Length ?? 0) + (o.Bias?.Length ?? 0)));
+
     /// <summary>An adapter that is served by its own A and B, uncompressed.</summary>
     public static AdapterWeights Exact(string id, string version, IReadOnlyDictionary<string, LoraFactors> factors) =>
         new(id, version, null, ReadOnlyDictionary<string, float[]>.Empty) { Factors = factors };

@@ -24,7 +24,8 @@ internal sealed record PrivateModule(
 /// <param name="DIn">Width of the input.</param>
 /// <param name="FirstA">Index of the first page of the modules' A, [ShrinkWidth, DIn], each row in whole pages.</param>
 /// <param name="ShrinkWidth">Ranks of all modules.</param>
-internal sealed record PrivateSite(int DIn, int FirstA, int ShrinkWidth, PrivateModule[] Modules);
+/// <param name="PageCount">Entries of the page table that belong to the site, from FirstA on, in the order in which they are read.</param>
+internal sealed record PrivateSite(int DIn, int FirstA, int ShrinkWidth, int PageCount, PrivateModule[] Modules);
 
 /// <summary>Where the private parts of one adapter lie in its pages. Sites follow each other in the order in which a step reads them.</summary>
 internal sealed class PrivateLayout
@@ -89,7 +90,7 @@ internal sealed class PrivateLayout
 
         HasCoreGains |= placed.Exists(module => module.CoreGain is not null);
         ShrinkWidth = Math.Max(ShrinkWidth, width);
-        return new PrivateSite(inputs, first, width, [.. placed]);
+        return new PrivateSite(inputs, first, width, PageCount - first, [.. placed]);
 
         int Rank(string name) => adapter.Factors.TryGetValue(name, out LoraFactors? factors) ? factors.Rank : 0;
 

@@ -31,4 +31,5 @@ internal sealed class PrivateParts(PrivateLayout layout, int[] pages, PagePool p
 }
 
 /// <summary>Consecutive rows of a step that belong to one adapter with private parts.</summary>
-internal readonly record struct PrivateSegment(PrivateParts Parts, int Start, int Count);
+/// <param name="Next">The parts of the segment after this one, to be fetched meanwhile; null when this is the last.</param>
+internal readonly record struct PrivateSegment(PrivateParts Parts, int Start, int Count, PrivateParts? Next = null);

@@ -50,8 +50,9 @@ internal interface IKernels : IDisposable
     /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
     void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);
 
-    /// <summary>y += s B A x on the segment's rows, with the factors that their adapter alone has. Unless a back end is faster, torch operations.</summary>
-    void AddPrivateDelta(PrivateSegment segment, PrivateSite site, Activation x, Activation y) => TorchPrivateParts.AddDelta(segment, site, x, y);
+    /// <summary>y += s B A x on the segment's rows, with the factors that their adapter alone has there: some. Unless a back end is faster, torch operations.</summary>
+    void AddPrivateDelta(PrivateSegment segment, int layer, Site site, Activation x, Activation y) =>
+        TorchPrivateParts.AddDelta(segment, segment.Parts.At(layer, site)!, x, y);
 
     /// <summary>y += gain ⊙ source on the columns [column, column + gain.Length) of the segment's rows of y.</summary>
     /// <param name="sourceRow">Row of the source that belongs to the segment's first. The source may be y itself.</param>

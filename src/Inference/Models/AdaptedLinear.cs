@@ -51,7 +51,7 @@ internal sealed class AdaptedLinear(IKernels kernels, int maxRows, ScalarType dt
         {
             PrivateSegment segment = _step.PrivateSegments[i];
             if (segment.Parts.At(layer, site) is { } parts)
-                AddParts(segment, parts, x, y);
+                AddParts(segment, layer, site, parts, x, y);
         }
     }
 
@@ -105,10 +105,10 @@ internal sealed class AdaptedLinear(IKernels kernels, int maxRows, ScalarType dt
         }
     }
 
-    private void AddParts(PrivateSegment segment, PrivateSite parts, Activation x, Activation y)
+    private void AddParts(PrivateSegment segment, int layer, Site site, PrivateSite parts, Activation x, Activation y)
     {
         if (parts.ShrinkWidth > 0)
-            kernels.AddPrivateDelta(segment, parts, x, y);
+            kernels.AddPrivateDelta(segment, layer, site, x, y);
         foreach (PrivateModule module in parts.Modules)
         {
             if (module.Bias is { } bias)

@@ -94,8 +94,13 @@ internal sealed class StepInput(int maxRows)
     private void AddToSegment(PrivateParts parts, int firstRow, int tokens)
     {
         if (_privateSegments is [.., var last] && ReferenceEquals(last.Parts, parts) && last.Start + last.Count == firstRow)
+        {
             _privateSegments[^1] = last with { Count = last.Count + tokens };
-        else
-            _privateSegments.Add(new PrivateSegment(parts, firstRow, tokens));
+            return;
+        }
+
+        if (_privateSegments.Count > 0)
+            _privateSegments[^1] = _privateSegments[^1] with { Next = parts };
+        _privateSegments.Add(new PrivateSegment(parts, firstRow, tokens));
     }
 }

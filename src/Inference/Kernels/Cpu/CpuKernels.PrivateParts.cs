@@ -6,13 +6,13 @@ namespace Eigengate.Inference.Kernels.Cpu;
 /// <summary>What adapters alone have: one segment of rows an adapter, read page by page where it lies.</summary>
 internal sealed unsafe partial class CpuKernels<T>
 {
+    private static readonly bool Fetches = Environment.GetEnvironmentVariable("NOFETCH") is null;
     private float* _privateShrink;
     private int _privateShrinkLength;
 
-    public void AddPrivateDelta(PrivateSegment segment, PrivateSite site, Activation x, Activation y)
+    public void AddPrivateDelta(PrivateSegment segment, int layer, Site kind, Activation x, Activation y)
     {
-        if (site.ShrinkWidth == 0)
-            return;
+        PrivateSite site = segment.Parts.At(layer, kind)!;
         if (segment.Count > SmallRows)
         {
             TorchPrivateParts.AddDelta(segment, site, x, y);
@@ -21,14 +21,16 @@ internal sealed unsafe partial class CpuKernels<T>
 
         PagePool pool = segment.Parts.Pool;
         float* shrunk = PrivateShrink(segment.Count * site.ShrinkWidth);
-        fixed (int* pages = segment.Parts.Pages)
+        fixed (int* pages = segment.Parts.Pages, nextPages = segment.Next?.Pages)
         {
+            PrivateSite? next = Fetches ? segment.Next?.At(layer, kind) : null;
+            var prefetch = new PagePrefetch(pool.Address, pool.PageBytes, nextPages + (next?.FirstA ?? 0), next?.PageCount ?? 0);
             new PagedFactors<T>((T*)pool.Address, pool.Width, pages + site.FirstA)
-                .Shrink(Row(x, segment.Start), x.Width, segment.Count, site.DIn, shrunk, site.ShrinkWidth);
+                .Shrink(Row(x, segment.Start), x.Width, segment.Count, site.DIn, shrunk, site.ShrinkWidth, ref prefetch);
             foreach (PrivateModule module in site.Modules)
             {
                 new PagedFactors<T>((T*)pool.Address, pool.Width, pages + module.FirstB).Expand(
-                    shrunk + module.ShrinkColumn, site.ShrinkWidth, module.Rank, Row(y, segment.Start) + module.Column, y.Width, segment.Count, module.DOut);
+                    shrunk + module.ShrinkColumn, site.ShrinkWidth, module.Rank, Row(y, segment.Start) + module.Column, y.Width, segment.Count, module.DOut, ref prefetch);
             }
         }
     }

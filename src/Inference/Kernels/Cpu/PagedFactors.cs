@@ -18,7 +18,8 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
     /// <summary>y[r, j] = Σ_i x[r, i] · a[j, i], where every row of a begins a page.</summary>
     /// <param name="x">Rows of <paramref name="inner"/> elements, <paramref name="strideX"/> apart.</param>
     /// <param name="y">Rows of <paramref name="outputs"/> numbers.</param>
-    public void Shrink(T* x, nint strideX, int rows, int inner, float* y, int outputs)
+    /// <param name="next">What is read after this factor.</param>
+    public void Shrink(T* x, nint strideX, int rows, int inner, float* y, int outputs, ref PagePrefetch next)
     {
         int pagesOfRow = (inner + width - 1) / width, j = 0;
         for (; j + 4 <= outputs; j += 4)
@@ -28,6 +29,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
                 Shrink4x4(x + (r * strideX), strideX, inner, pages + (j * pagesOfRow), pagesOfRow, y + (r * outputs) + j, outputs);
             for (; r < rows; r++)
                 Shrink1x4(x + (r * strideX), inner, pages + (j * pagesOfRow), pagesOfRow, y + (r * outputs) + j);
+            next.Fetch(4 * pagesOfRow);
         }
 
         for (; j < outputs; j++)
@@ -40,7 +42,8 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
     /// <summary>y[r, o] += Σ_j c[r, j] · b[j, o], where the pages of one part of all rows of b follow each other.</summary>
     /// <param name="c">Rows of <paramref name="rank"/> numbers, <paramref name="strideC"/> apart.</param>
     /// <param name="y">Rows of <paramref name="outputs"/> elements, <paramref name="strideY"/> apart.</param>
-    public void Expand(float* c, nint strideC, int rank, T* y, nint strideY, int rows, int outputs)
+    /// <param name="next">What is read after this factor.</param>
+    public void Expand(float* c, nint strideC, int rank, T* y, nint strideY, int rows, int outputs, ref PagePrefetch next)
     {
         int* part = pages;
         for (int first = 0; first < outputs && rank > 0; first += width, part += rank)
@@ -58,6 +61,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
                     Expand1(c + (r * strideC), rank, part, o, y + (r * strideY) + first + o);
             }
 
+            next.Fetch(rank);
             for (; o < count; o++)
             {
                 for (int r = 0; r < rows; r++)
