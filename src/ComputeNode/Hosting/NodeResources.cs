@@ -85,7 +85,7 @@ internal sealed class NodeResources : IAsyncDisposable
             int[] clusters = ClustersOf(options, bundle);
             ChatPrompts? chat = ChatPrompts.Load(options.ModelDirectory);
             AdapterWeights? merged = options.MergedAdapter is { } adapter ? MergedAdapter.Read(adapter, options, bundle) : null;
-            engine = Engine.Load(options.ModelDirectory, options.Engine, merged);
+            engine = Engine.Load(options.ModelDirectory, options.Engine with { CoreDType = CoreType(bundle, options.Engine) }, merged);
             foreach (int cluster in clusters)
                 AddCluster(engine, bundle!, cluster);
             var model = new ServedModel(
@@ -111,6 +111,10 @@ internal sealed class NodeResources : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Cores that the bundle stores as bfloat16 stay so on the device: nothing is lost, and a step moves half the bytes.</summary>
+    private static EngineDType CoreType(Bundle? bundle, EngineOptions options) =>
+        bundle?.Manifest.CoreDtype == nameof(DType.BF16) ? EngineDType.BFloat16 : options.CoreDType;
 
     private static int[] ClustersOf(NodeOptions options, Bundle? bundle)
     {

@@ -212,10 +212,10 @@ internal sealed partial class AdapterSlots
     private void EnsureSlab(int length)
     {
         // Whole cache lines, so that no two adapters share one.
-        int pitch = (Math.Max(length, _store.LongestCore) + 15) / 16 * 16;
+        int pitch = (Math.Max(length, _store.LongestCore) + 31) / 32 * 32;
         if (length == 0 || Volatile.Read(ref _slab)?.Pitch >= pitch)
             return;
-        var wider = new CoreSlab(_room.Slots, pitch, _device);
+        var wider = new CoreSlab(_room.Slots, pitch, _coreType, _device);
         lock (_gate)
         {
             if (_disposed || _slab?.Pitch >= pitch)

@@ -15,6 +15,7 @@ internal sealed partial class AdapterSlots : IDisposable
     private readonly ModelConfig _config;
     private readonly BasisStore _store;
     private readonly PagePool _pool;
+    private readonly ScalarType _coreType;
     private readonly Device _device;
     private readonly AdapterRoom _room;
     private readonly Dictionary<(string Id, string Version), AdapterSlot> _loaded = [];
@@ -31,11 +32,12 @@ internal sealed partial class AdapterSlots : IDisposable
     private bool _disposed;
 
     /// <param name="pool">Owned from here on.</param>
-    public AdapterSlots(int slots, ModelConfig config, BasisStore store, PagePool pool, Device device)
+    public AdapterSlots(int slots, ModelConfig config, BasisStore store, PagePool pool, ScalarType coreType, Device device)
     {
         _config = config;
         _store = store;
         _pool = pool;
+        _coreType = coreType;
         _device = device;
         _room = new AdapterRoom(slots, pool, slot =>
         {

@@ -29,13 +29,13 @@ internal static class TorchPrivateParts
         using var scope = torch.NewDisposeScope();
         Tensor target = y.Slice(segment.Start, segment.Count, column, gain.Length);
         Tensor scaled = source.Slice(sourceRow, segment.Count, column, gain.Length).to(ScalarType.Float32).mul(Gather(segment.Parts, gain));
-        target.copy_(scaled.add_(target));
+        target.copy_(scaled.add_(target, TensorMemory.One));
     }
 
     public static void AddBias(PrivateSegment segment, PagedVector bias, Activation y, int column)
     {
         using var scope = torch.NewDisposeScope();
-        y.Slice(segment.Start, segment.Count, column, bias.Length).add_(Gather(segment.Parts, bias));
+        y.Slice(segment.Start, segment.Count, column, bias.Length).add_(Gather(segment.Parts, bias), TensorMemory.One);
     }
 
     /// <summary>[pages, width]</summary>

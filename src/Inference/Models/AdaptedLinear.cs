@@ -101,7 +101,7 @@ internal sealed class AdaptedLinear(IKernels kernels, int maxRows, ScalarType dt
             if (Array.Find(scaled.Modules, m => m.Name == module.Name)?.CoreGain is { } gain)
                 kernels.AddScaled(rows, gain, delta, segment.Start, y, module.Column);
             else
-                y.Slice(segment.Start, segment.Count, module.Column, module.DOut).add_(delta.Slice(segment.Start, segment.Count, module.Column, module.DOut));
+                y.Slice(segment.Start, segment.Count, module.Column, module.DOut).add_(delta.Slice(segment.Start, segment.Count, module.Column, module.DOut), TensorMemory.One);
         }
     }
 

@@ -34,7 +34,7 @@ internal sealed class LinearLayer(Matrix weight, Tensor? bias) : IDisposable
         if (outputs?.Bias is not { } bias)
             return;
         Bias ??= TensorMemory.AllocateZeroed(ScalarType.Float32, device, Weight.Out);
-        Bias.narrow(0, row, rows).add_(Uploaded(bias, rows));
+        Bias.narrow(0, row, rows).add_(Uploaded(bias, rows), TensorMemory.One);
 
         Tensor Column(float[] values) => Uploaded(values, values.Length, 1);
 

@@ -6,7 +6,6 @@ namespace Eigengate.Inference.Kernels.Cpu;
 /// <summary>What adapters alone have: one segment of rows an adapter, read page by page where it lies.</summary>
 internal sealed unsafe partial class CpuKernels<T>
 {
-    private static readonly bool Fetches = Environment.GetEnvironmentVariable("NOFETCH") is null;
     private float* _privateShrink;
     private int _privateShrinkLength;
 
@@ -23,7 +22,7 @@ internal sealed unsafe partial class CpuKernels<T>
         float* shrunk = PrivateShrink(segment.Count * site.ShrinkWidth);
         fixed (int* pages = segment.Parts.Pages, nextPages = segment.Next?.Pages)
         {
-            PrivateSite? next = Fetches ? segment.Next?.At(layer, kind) : null;
+            PrivateSite? next = segment.Next?.At(layer, kind);
             var prefetch = new PagePrefetch(pool.Address, pool.PageBytes, nextPages + (next?.FirstA ?? 0), next?.PageCount ?? 0);
             new PagedFactors<T>((T*)pool.Address, pool.Width, pages + site.FirstA)
                 .Shrink(Row(x, segment.Start), x.Width, segment.Count, site.DIn, shrunk, site.ShrinkWidth, ref prefetch);

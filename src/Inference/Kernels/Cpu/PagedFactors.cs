@@ -19,6 +19,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
     /// <param name="x">Rows of <paramref name="inner"/> elements, <paramref name="strideX"/> apart.</param>
     /// <param name="y">Rows of <paramref name="outputs"/> numbers.</param>
     /// <param name="next">What is read after this factor.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Shrink(T* x, nint strideX, int rows, int inner, float* y, int outputs, ref PagePrefetch next)
     {
         int pagesOfRow = (inner + width - 1) / width, j = 0;
@@ -43,6 +44,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
     /// <param name="c">Rows of <paramref name="rank"/> numbers, <paramref name="strideC"/> apart.</param>
     /// <param name="y">Rows of <paramref name="outputs"/> elements, <paramref name="strideY"/> apart.</param>
     /// <param name="next">What is read after this factor.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Expand(float* c, nint strideC, int rank, T* y, nint strideY, int rows, int outputs, ref PagePrefetch next)
     {
         int* part = pages;
@@ -173,6 +175,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
         (Reduce.Sum4(s30, s31, s32, s33) + r3).Store(y + (3 * strideY));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private float Dot(T* x, int inner, int* table)
     {
         Vector512<float> sum = default;
@@ -210,6 +213,7 @@ internal readonly unsafe struct PagedFactors<T>(T* pool, int width, int* pages)
         T.Store(y + (3 * Lanes), y3);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Expand1(float* c, int rank, int* part, int column, T* y)
     {
         Vector512<float> sum = T.Load(y);
