@@ -38,7 +38,7 @@ internal sealed class LinearLayer(Matrix weight, Tensor? bias) : IDisposable
 
         Tensor Column(float[] values) => Uploaded(values, values.Length, 1);
 
-        Tensor Uploaded(float[] values, params long[] shape) 
+        Tensor Uploaded(float[] values, params long[] shape)
         {
             Tensor uploaded = TensorMemory.Upload(values, ScalarType.Float32, device, shape);
             scope.Attach(uploaded);

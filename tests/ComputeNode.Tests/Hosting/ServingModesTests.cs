@@ -18,7 +18,9 @@ public sealed class ServingModesTests(SharedIndex index)
         // q and v of two layers, rank 2: 16 pages of 64 numbers, so that two of the five adapters have room.
         await using RunningNode node = await StartAsync(index, (options, folder) => WithBundle(options, folder) with
         {
-            KeyPrefix = prefix, Exact = true, Engine = options.Engine with { AdapterPoolBytes = 2 * 16 * 64 * 4 },
+            KeyPrefix = prefix,
+            Exact = true,
+            Engine = options.Engine with { AdapterPoolBytes = 2 * 16 * 64 * 4 },
         });
         await using AdapterIndex adapters = await AdapterIndex.ConnectAsync(index.Address, prefix, Cancel);
         Assert.All(await adapters.ListAsync(Cancel), record => Assert.Null(record.Cluster));
@@ -84,7 +86,9 @@ public sealed class ServingModesTests(SharedIndex index)
         // Two slots; host memory for three of the five adapters: 2 layers, q [32, 32] and v [16, 32] of rank 2 are 448 numbers.
         await using RunningNode node = await StartAsync(index, (options, folder) => WithBundle(options, folder) with
         {
-            Exact = true, HostCacheBytes = 3 * 448 * 4, Engine = options.Engine with { AdapterSlots = 2 },
+            Exact = true,
+            HostCacheBytes = 3 * 448 * 4,
+            Engine = options.Engine with { AdapterSlots = 2 },
         });
         // Device:            miss  miss  hit   miss  miss  miss  miss
         // Host:              miss  miss        miss  hit   miss  hit

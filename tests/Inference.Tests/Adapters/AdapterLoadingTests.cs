@@ -162,7 +162,11 @@ public class AdapterLoadingTests
         using var model = new TestModel(layers: 1, hidden: 16, intermediate: 16, heads: 2, kvHeads: 1);
         using Engine engine = Engine.Load(model.Directory, TestEngine.Options() with
         {
-            KvBlocks = 40, MaxSequences = 6, AdapterSlots = 6, MaxBatchedTokens = 24, AdapterPoolBytes = 24 * 64 * 4,
+            KvBlocks = 40,
+            MaxSequences = 6,
+            AdapterSlots = 6,
+            MaxBatchedTokens = 24,
+            AdapterPoolBytes = 24 * 64 * 4,
         });
         var bases = TestAdapters.Cluster(model.Config, 1, _ => (3, 3), "self_attn.q_proj", "mlp.down_proj");
         engine.AddCluster("cluster", bases);
