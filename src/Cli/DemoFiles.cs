@@ -7,6 +7,8 @@ internal sealed record DemoFiles(string Root)
 
     public string Bundle => Path.Combine(Root, "bundle");
 
+    public string Adapters => Path.Combine(Root, "adapters");
+
     public string Tasks => Path.Combine(Root, "tasks.json");
 
     /// <summary>The folder `demo` in the working directory or above the program, or null.</summary>

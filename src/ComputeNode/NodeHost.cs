@@ -102,7 +102,9 @@ public sealed class NodeHost : IAsyncDisposable
         services.AddSingleton<NodeActivity>();
         services.AddSingleton<RequestMetrics>();
         services.AddSingleton(new AdapterCatalog(resources.Model, resources.Follower, resources.Record));
-        services.AddSingleton(new AdapterLoader(resources.Index, resources.Loop.Engine, options.AdapterLoadTimeout));
+        var host = new HostAdapterCache(options.HostCacheBytes);
+        services.AddSingleton(host);
+        services.AddSingleton(new AdapterLoader(resources.Index, resources.Loop.Engine, host, options.AdapterLoadTimeout));
         services.AddSingleton<GenerationHandler>();
         services.AddHostedService<NodeHeartbeat>();
     }

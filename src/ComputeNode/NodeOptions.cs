@@ -19,6 +19,18 @@ public sealed record NodeOptions
     /// <summary>Folder with one adapter folder each; those not in the bundle are served exactly. Null: none.</summary>
     public string? AdapterDirectory { get; init; }
 
+    /// <summary>Serve every adapter of the adapter folder exactly, also those in the bundle, whose compressed form is left aside.</summary>
+    public bool Exact { get; init; }
+
+    /// <summary>
+    /// An adapter to add to the weights: a folder, or an id in the adapter folder or the bundle. The node then serves this one alone, under
+    /// its id. Null: none.
+    /// </summary>
+    public string? MergedAdapter { get; init; }
+
+    /// <summary>Memory for weights of adapters that are not on the device, in bytes; what it does not hold is fetched from the index again.</summary>
+    public long HostCacheBytes { get; init; } = 1L << 30;
+
     /// <summary>Clusters of the bundle to hold; null holds all of them.</summary>
     public IReadOnlyList<int>? Clusters { get; init; }
 
@@ -37,7 +49,7 @@ public sealed record NodeOptions
     /// <summary>Device, number type, context length and memory of the engine.</summary>
     public EngineOptions Engine { get; init; } = new();
 
-    /// <summary>Public names of the base model, the first one in responses; null: the name of its folder.</summary>
+    /// <summary>Public names of the base model, the first one in responses; null: the name of its folder, or of the adapter that is merged into it.</summary>
     public IReadOnlyList<string>? ServedModelNames { get; init; }
 
     /// <summary>How long fetching an adapter and waiting for a free slot may take together.</summary>
@@ -59,6 +71,10 @@ public sealed record NodeOptions
         Require(!string.IsNullOrWhiteSpace(Index), "the index must be named as host:port");
         Require(!string.IsNullOrWhiteSpace(Urls), "an address to listen on is needed, such as http://127.0.0.1:8001");
         Require(AdvertisedUrl is null || Uri.TryCreate(AdvertisedUrl, UriKind.Absolute, out _), $"the advertised URL '{AdvertisedUrl}' is not absolute");
+        Require(!Exact || AdapterDirectory is not null, "serving all adapters uncompressed needs the folder of adapters: a bundle has only their compressed form");
+        Require(!Exact || MergedAdapter is null, "one merged adapter and all adapters uncompressed exclude each other");
+        Require(MergedAdapter is null || MergedAdapter.Length > 0, "the adapter to merge must have a name");
+        Require(HostCacheBytes >= 0, "the host cache of adapters must not be negative");
         Require(ServedModelNames is null || (ServedModelNames.Count > 0 && !ServedModelNames.Any(string.IsNullOrWhiteSpace)), "served model names must not be empty");
         Require(Lease > TimeSpan.Zero && AdapterLoadTimeout > TimeSpan.Zero && DrainPeriod >= TimeSpan.Zero, "lease, adapter load timeout and drain period must be positive");
         Require(

@@ -25,7 +25,8 @@ internal sealed class EngineParts : IDisposable
         KvBlocks = kvBlocks;
         Cache = new KvMemory(model.Config, kvBlocks, options.BlockSize, dtype, device);
         Bases = new BasisStore(model.Config, dtype, device);
-        Slots = new AdapterSlots(options.AdapterSlots, Bases, TorchType(options.CoreDType), device);
+        var pool = new PagePool(options.AdapterPoolBytes, model.Config, dtype, device);
+        Slots = new AdapterSlots(options.AdapterSlots, model.Config, Bases, pool, TorchType(options.CoreDType), device);
     }
 
     public EngineOptions Options { get; }
@@ -50,8 +51,9 @@ internal sealed class EngineParts : IDisposable
 
     /// <param name="directory">Model folder.</param>
     /// <param name="options">Checked here.</param>
+    /// <param name="merged">Added to the base's weights; null for the base as it is.</param>
     /// <param name="kernelDevice">Runs the CUDA kernels on the CPU's memory, for tests.</param>
-    public static EngineParts Load(string directory, EngineOptions options, IKernelDevice? kernelDevice = null)
+    public static EngineParts Load(string directory, EngineOptions options, AdapterWeights? merged = null, IKernelDevice? kernelDevice = null)
     {
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
@@ -62,7 +64,7 @@ internal sealed class EngineParts : IDisposable
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
-        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
+        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device, merged);
         IKernels kernels = CreateKernels(config, weights, rotary, options, dtype, device, kernelDevice);
         var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);

@@ -14,9 +14,9 @@ internal sealed class ModelProbe : IDisposable
     private readonly EngineParts _parts;
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
 
-    public ModelProbe(string directory, EngineOptions options, IKernelDevice? kernelDevice = null)
+    public ModelProbe(string directory, EngineOptions options, AdapterWeights? merged = null, IKernelDevice? kernelDevice = null)
     {
-        _parts = EngineParts.Load(directory, options, kernelDevice);
+        _parts = EngineParts.Load(directory, options, merged, kernelDevice);
     }
 
     public EngineParts Parts => _parts;
@@ -59,7 +59,7 @@ internal sealed class ModelProbe : IDisposable
         return [.. logits.Select(l => l.ToArray())];
     }
 
-    public ResidentAdapter Load(AdapterWeights adapter) => _parts.Slots.Load(adapter, _parts.Bases.Use(adapter.ClusterKey));
+    public ResidentAdapter Load(AdapterWeights adapter) => _parts.Slots.Load(adapter);
 
     public void Dispose() => _parts.Dispose();
 

@@ -13,6 +13,14 @@ internal sealed class NodeSettings
 
     public Option<string?> Adapters { get; } = new("--adapters") { Description = "Folder of PEFT adapters; those not in the bundle are served uncompressed", HelpName = "DIR" };
 
+    public Option<bool> Exact { get; } = new("--exact") { Description = "Serve every adapter of --adapters uncompressed, also those in the bundle" };
+
+    public Option<string?> Merge { get; } = new("--merge")
+    {
+        Description = "Add this adapter to the weights and serve it alone, under its name: a folder, or an id in --adapters or --bundle",
+        HelpName = "ADAPTER",
+    };
+
     public Option<string> Device { get; } = new Option<string>("--device") { Description = "Where the engine runs", DefaultValueFactory = _ => "cpu" }
         .OneOf("cpu", "cuda");
 
@@ -32,6 +40,10 @@ internal sealed class NodeSettings
 
     public Option<int> AdapterSlots { get; } = new("--adapter-slots") { Description = "Adapters on the device at once; the rest wait in the index", HelpName = "N", DefaultValueFactory = _ => 1024 };
 
+    public Option<double> AdapterPool { get; } = new("--adapter-pool-gb") { Description = "Device memory for what adapters do not share, in GB: the A and B of uncompressed ones, residuals", HelpName = "GB", DefaultValueFactory = _ => 1 };
+
+    public Option<double> AdapterCache { get; } = new("--adapter-cache-gb") { Description = "Host memory for adapters that are not on the device, in GB", HelpName = "GB", DefaultValueFactory = _ => 1 };
+
     public Option<int> MaxSequences { get; } = new("--max-num-seqs") { Description = "Sequences that run at once", HelpName = "N", DefaultValueFactory = _ => 256 };
 
     public Option<int?> Threads { get; } = new("--threads") { Description = "Compute threads; by default one for a small model, else all cores", HelpName = "N" };
@@ -41,13 +53,17 @@ internal sealed class NodeSettings
     public Option<bool> EnforceEager { get; } = new("--enforce-eager") { Description = "With --device cuda: launch every operation of a decode step by itself instead of as a recorded CUDA graph" };
 
     public IEnumerable<Option> All =>
-        [Model, Bundle, Adapters, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, MaxSequences, Threads, NoPrefixCache, EnforceEager];
+        [Model, Bundle, Adapters, Exact, Merge, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, AdapterPool, AdapterCache, MaxSequences, Threads,
+         NoPrefixCache, EnforceEager];
 
     public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
     {
         ModelDirectory = model,
         BundleDirectory = bundle,
         AdapterDirectory = options.GetValue(Adapters),
+        Exact = options.GetValue(Exact),
+        MergedAdapter = options.GetValue(Merge),
+        HostCacheBytes = (long)(options.GetValue(AdapterCache) * 1e9),
         Index = index,
         Urls = urls,
         ServedModelNames = options.GetValue(ServedModelName) is { Length: > 0 } names ? names : null,
@@ -58,6 +74,7 @@ internal sealed class NodeSettings
             MaxModelLength = options.GetValue(MaxModelLength),
             KvCacheBytes = (long)(options.GetValue(KvCache) * 1e9),
             AdapterSlots = options.GetValue(AdapterSlots),
+            AdapterPoolBytes = (long)(options.GetValue(AdapterPool) * 1e9),
             MaxSequences = options.GetValue(MaxSequences),
             Threads = options.GetValue(Threads),
             CudaGraphs = !options.GetValue(EnforceEager),

@@ -22,6 +22,7 @@ internal static class ServeCommand
             Serves a base model and its adapters in one process: embedded index, gateway and one compute node.
 
             Without --model it serves the demo. --adapters alone serves adapters uncompressed; compress them first to serve thousands.
+            --exact serves all of --adapters uncompressed, as other servers do; --merge makes one adapter part of the weights.
 
             Example:  eigengate serve --model my-base --bundle my-bundle
             """)
@@ -41,23 +42,27 @@ internal static class ServeCommand
             "the demo was not found; name a base model folder with --model DIR") : null;
         string model = demo?.Base ?? options.GetValue(Node.Model)!;
         string? bundle = options.GetValue(Node.Bundle) ?? (options.GetValue(Node.Adapters) is null ? demo?.Bundle : null);
+        bool needsOriginals = options.GetValue(Node.Exact) || options.GetValue(Node.Merge) is not null;
 
         string? redis = options.GetValue(Redis);
         await using EmbeddedGarnet? garnet = redis is null ? await EmbeddedGarnet.StartAsync(cancel: cancel) : null;
         string index = redis ?? garnet!.Address;
 
-        await using NodeHost node = await NodeHost.StartAsync(Node.Read(options, model, bundle, index, "http://127.0.0.1:0"), Quiet, cancel);
+        NodeOptions settings = Node.Read(options, model, bundle, index, "http://127.0.0.1:0");
+        if (needsOriginals)
+            settings = settings with { AdapterDirectory = settings.AdapterDirectory ?? demo?.Adapters };
+        await using NodeHost node = await NodeHost.StartAsync(settings, Quiet, cancel);
         await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, Quiet);
         await gateway.StartAsync(cancel);
 
-        await WelcomeAsync(model, bundle, index, embedded: garnet is not null, node.Url, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
+        await WelcomeAsync(model, needsOriginals ? null : bundle, settings.MergedAdapter, index, embedded: garnet is not null, node.Url, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
         await gateway.WaitForShutdownAsync(cancel);
     }
 
     private static void Quiet(ILoggingBuilder logging) => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning);
 
     private static async Task WelcomeAsync(
-        string model, string? bundle, string index, bool embedded, string node, string gateway, DemoFiles? demo, TimeSpan startup)
+        string model, string? bundle, string? merged, string index, bool embedded, string node, string gateway, DemoFiles? demo, TimeSpan startup)
     {
         await using AdapterIndex records = await AdapterIndex.ConnectAsync(index);
         IReadOnlyList<AdapterRecord> adapters = await records.ListAsync();
@@ -66,6 +71,8 @@ internal static class ServeCommand
         Console.WriteLine($"Eigengate serves {adapters.Count} adapters of one base model; ready in {startup.TotalSeconds:F1} s.");
         Console.WriteLine();
         Console.WriteLine($"  model    {baseModel}, from {model}");
+        if (merged is not null)
+            Console.WriteLine($"  merged   {merged}, part of the weights; no other adapter is served");
         if (bundle is not null)
             Console.WriteLine($"  bundle   {compressed} compressed adapters in {adapters.Where(a => a.Cluster is not null).Select(a => a.Cluster).Distinct().Count()} clusters, from {bundle}");
         if (compressed < adapters.Count)

@@ -1,3 +1,4 @@
+using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.ComputeNode.Hosting;
 using Eigengate.ComputeNode.Metrics;
@@ -16,11 +17,12 @@ internal static class MetricsEndpoint
         ServedModel model = routes.ServiceProvider.GetRequiredService<ServedModel>();
         Inference.Engine engine = routes.ServiceProvider.GetRequiredService<NodeResources>().Loop.Engine;
         RequestMetrics requests = routes.ServiceProvider.GetRequiredService<RequestMetrics>();
+        HostAdapterCache host = routes.ServiceProvider.GetRequiredService<HostAdapterCache>();
         TimeProvider time = routes.ServiceProvider.GetRequiredService<TimeProvider>();
         routes.MapGet("/metrics", (RequestDelegate)(context =>
         {
             context.Response.ContentType = PrometheusText.ContentType;
-            return context.Response.WriteAsync(MetricFamilies.Write(model.Name, engine, requests, time.GetUtcNow()), context.RequestAborted);
+            return context.Response.WriteAsync(MetricFamilies.Write(model.Name, engine, host.Stats, requests, time.GetUtcNow()), context.RequestAborted);
         }));
     }
 }

@@ -3,7 +3,6 @@ using Eigengate.ComputeNode.Adapters;
 using Eigengate.ComputeNode.Generation;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.JointDiagonalization;
 using Eigengate.JointDiagonalization.Bundles;
 using Eigengate.JointDiagonalization.Peft;
 using Microsoft.Extensions.Logging;
@@ -17,15 +16,18 @@ namespace Eigengate.ComputeNode.Hosting;
 /// </summary>
 internal sealed class AdapterRegistration(NodeOptions options, ServedModel model, Engine engine, AdapterIndex index, ILogger logger)
 {
-    /// <summary>Under this version no request can find what is loaded for the check.</summary>
-    private const string CheckedVersion = "start-up check";
-
     /// <exception cref="NodeStartException">An adapter cannot be read or served, or the index belongs to another base.</exception>
     public async Task RunAsync(Bundle? bundle, NodeRecord node, CancellationToken cancel)
     {
+        if (options.MergedAdapter is not null)
+        {
+            await RegisterBaseAsync(cancel);
+            return;
+        }
+
         // All folders are checked before the first entry is made.
         PeftAdapter[] exact = await Task.Run(() => OpenExact(bundle), cancel);
-        BundleAdapter[] compressed = bundle is null ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
+        BundleAdapter[] compressed = bundle is null || options.Exact ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
         RefuseBaseNames(compressed.Select(a => a.Id).Concat(exact.Select(a => a.Id)));
 
         await RegisterBaseAsync(cancel);
@@ -45,7 +47,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     {
         if (options.AdapterDirectory is not { } root)
             return [];
-        var inBundle = (bundle?.Manifest.Adapters ?? []).Select(a => a.Id).ToHashSet(StringComparer.Ordinal);
+        var inBundle = (options.Exact ? [] : bundle?.Manifest.Adapters ?? []).Select(a => a.Id).ToHashSet(StringComparer.Ordinal);
         try
         {
             IReadOnlyDictionary<string, ModuleShape> shapes = BaseShapes.Read(options.ModelDirectory);
@@ -61,23 +63,18 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         }
     }
 
-    /// <summary>Loads it once: only the engine knows which modules it can adapt.</summary>
+    /// <summary>Only the engine knows which modules it can adapt, and what its pool holds.</summary>
     private void RequireServable(PeftAdapter adapter)
     {
         try
         {
-            var factors = adapter.Modules.Keys.ToDictionary(module => module, module => Factors(adapter.ReadDelta(module)));
-            engine.LoadExactAdapter(adapter.Id, CheckedVersion, factors).Dispose();
-            engine.UnloadAdapter(adapter.Id, CheckedVersion);
+            engine.RequireLoadable(AdapterWeights.Exact(adapter.Id, version: "", MergedAdapter.FactorsOf(adapter)));
         }
         catch (InvalidAdapterException e)
         {
             throw new NodeStartException($"The adapter in '{adapter.Folder}' does not fit the model: {e.Message}", e);
         }
     }
-
-    private static LoraFactors Factors(LoraDelta delta) =>
-        new(delta.A, delta.B, delta.OutFeatures, delta.InFeatures, delta.Rank, (float)delta.Scale);
 
     private void RefuseBaseNames(IEnumerable<string> adapters)
     {

@@ -84,11 +84,12 @@ internal sealed class NodeResources : IAsyncDisposable
             bundle = options.BundleDirectory is { } folder ? Bundle.Open(folder) : null;
             int[] clusters = ClustersOf(options, bundle);
             ChatPrompts? chat = ChatPrompts.Load(options.ModelDirectory);
-            engine = Engine.Load(options.ModelDirectory, options.Engine with { CoreDType = CoreType(bundle, options.Engine) });
+            AdapterWeights? merged = options.MergedAdapter is { } adapter ? MergedAdapter.Read(adapter, options, bundle) : null;
+            engine = Engine.Load(options.ModelDirectory, options.Engine with { CoreDType = CoreType(bundle, options.Engine) }, merged);
             foreach (int cluster in clusters)
                 AddCluster(engine, bundle!, cluster);
             var model = new ServedModel(
-                options.ServedModelNames ?? [FolderName(options.ModelDirectory)],
+                options.ServedModelNames ?? [merged?.Id ?? FolderName(options.ModelDirectory)],
                 options.ModelDirectory,
                 DateTimeOffset.UtcNow.ToUnixTimeSeconds(),
                 engine.Tokenizer,
@@ -105,7 +106,7 @@ internal sealed class NodeResources : IAsyncDisposable
         {
             engine?.Dispose();
             bundle?.Dispose();
-            if (e is InvalidModelException or ChatTemplateException or TokenizerFormatException or SafetensorsException or IOException or ArgumentException or NotSupportedException or InvalidDataException)
+            if (e is InvalidModelException or InvalidAdapterException or BundleFormatException or ChatTemplateException or TokenizerFormatException or SafetensorsException or IOException or ArgumentException or NotSupportedException or InvalidDataException)
                 throw new NodeStartException(e.Message, e);
             throw;
         }
@@ -126,7 +127,8 @@ internal sealed class NodeResources : IAsyncDisposable
         int count = bundle.Manifest.Clusters;
         int[] chosen = options.Clusters is { } named ? [.. named.Distinct().Order()] : [.. Enumerable.Range(0, count)];
         int[] unknown = [.. chosen.Where(c => c < 0 || c >= count)];
-        return unknown.Length == 0 ? chosen
+        // Where nothing is served compressed, no bases are needed.
+        return unknown.Length == 0 ? options.Exact || options.MergedAdapter is not null ? [] : chosen
             : throw new NodeStartException($"The bundle '{options.BundleDirectory}' has the clusters 0 to {count - 1}, but not {string.Join(", ", unknown)}.");
     }
 
@@ -160,7 +162,7 @@ internal sealed class NodeResources : IAsyncDisposable
         MaxModelLength: model.MaxModelLength,
         Generation: bundle?.Manifest.Generation ?? "",
         Clusters: ClustersOf(options, bundle),
-        ServesExact: true,
+        ServesExact: options.MergedAdapter is null,
         MaxSequences: engine.Options.MaxSequences,
         Started: DateTimeOffset.UtcNow);
 

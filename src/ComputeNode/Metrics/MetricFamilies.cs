@@ -1,5 +1,7 @@
 using System.Globalization;
+using Eigengate.ComputeNode.Adapters;
 using Eigengate.Inference;
+using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Metrics;
 
 namespace Eigengate.ComputeNode.Metrics;
@@ -7,12 +9,13 @@ namespace Eigengate.ComputeNode.Metrics;
 /// <summary>The families of <c>GET /metrics</c> with vLLM's names, types, labels and buckets (spec/http-api.md §12.5).</summary>
 internal static class MetricFamilies
 {
-    public static string Write(string model, Engine engine, RequestMetrics requests, DateTimeOffset now)
+    public static string Write(string model, Engine engine, HostCacheStats host, RequestMetrics requests, DateTimeOffset now)
     {
         // A node has one engine; nodes are told apart by where they are scraped.
         var text = new PrometheusText(("model_name", model), ("engine", "0"));
         WriteState(text, engine, requests);
         WriteCounters(text, engine);
+        WriteAdapters(text, engine.Adapters, host);
         WriteTokens(text, engine.Metrics, requests);
         WriteTimes(text, engine.Metrics);
         return text.ToString() + AdaptersInUse(engine, requests, now);
@@ -51,6 +54,23 @@ internal static class MetricFamilies
         text.Counter("vllm:prefix_cache_queries", "Prompt tokens looked up in the prefix cache.", stats.PrefixCacheQueries);
         text.Counter("vllm:prefix_cache_hits", "Prompt tokens found there.", stats.PrefixCacheHits);
         text.Counter("vllm:prompt_tokens_cached", "Prompt tokens that were not computed.", stats.PrefixCacheHits);
+    }
+
+    private static void WriteAdapters(PrometheusText text, AdapterStats adapters, HostCacheStats host)
+    {
+        text.Gauge("vllm:max_gpu_lora_adapters", "Adapters that can be on the device at once.", adapters.Slots);
+        text.Gauge("vllm:num_gpu_loaded_lora_adapters", "Adapters on the device.", adapters.SlotsUsed);
+        text.Gauge("vllm:num_cpu_loaded_lora_adapters", "Adapters in the host cache.", host.Adapters);
+        text.Gauge("eigengate:adapters_waiting_for_room", "Adapters that wait for room on the device.", adapters.Waiting);
+        text.Gauge("eigengate:adapter_pool_bytes", "Device memory for what adapters do not share.", adapters.PoolBytes);
+        text.Gauge("eigengate:adapter_pool_used_bytes", "Of it, in use.", adapters.PoolBytesUsed);
+        text.Gauge("eigengate:adapter_host_cache_bytes", "Adapter weights in the host cache.", host.Bytes);
+        text.Counter("eigengate:adapter_device_hits", "Sequences whose adapter was on the device when they came.", adapters.Hits);
+        text.Counter("eigengate:adapter_device_misses", "Sequences whose adapter was not.", adapters.Misses);
+        text.Counter("eigengate:adapter_device_loads", "Adapters copied to the device.", adapters.Loads);
+        text.Counter("eigengate:adapter_device_evictions", "Adapters that gave way to others there.", adapters.Evictions);
+        text.Counter("eigengate:adapter_host_hits", "Loads whose weights were in the host cache.", host.Hits);
+        text.Counter("eigengate:adapter_host_misses", "Loads whose weights came from the index.", host.Misses);
     }
 
     private static void WriteTokens(PrometheusText text, EngineMetrics engine, RequestMetrics requests)

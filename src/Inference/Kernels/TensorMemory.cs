@@ -7,6 +7,12 @@ namespace Eigengate.Inference.Kernels;
 /// <summary>The address of a tensor's first element. Take it once per buffer and keep the tensor referenced.</summary>
 internal static unsafe class TensorMemory
 {
+    /// <summary>
+    /// For calls that would make a number of their own: TorchSharp 0.107 does not keep it alive during the native call, and a collection at
+    /// that moment frees it.
+    /// </summary>
+    public static readonly Scalar One = 1;
+
     public static void* Address(Tensor tensor) => (void*)THSTensor_data(tensor.Handle);
 
     /// <summary>An uninitialized tensor that no dispose scope ends.</summary>

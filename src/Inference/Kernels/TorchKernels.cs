@@ -51,7 +51,7 @@ internal sealed class TorchKernels : IKernels
     public void Linear(Activation x, Matrix weight, Activation y, int rows, bool accumulate) =>
         y.Rows(rows).addmm_(x.Rows(rows), weight.Transposed, beta: accumulate ? 1 : 0);
 
-    public void AddBias(Tensor bias, Activation y) => y.Rows(_step.Rows).add_(bias);
+    public void AddBias(Tensor bias, Activation y) => y.Rows(_step.Rows).add_(bias, TensorMemory.One);
 
     public void NormalizeHeads(Activation qkv, Tensor query, Tensor key, float epsilon)
     {
@@ -68,7 +68,7 @@ internal sealed class TorchKernels : IKernels
         Tensor[] halves = heads.to(ScalarType.Float32).chunk(2, -1);
         heads.copy_(torch.cat([
             halves[0].mul(Now.Cos).sub_(halves[1].mul(Now.Sin)),
-            halves[1].mul(Now.Cos).add_(halves[0].mul(Now.Sin))], -1));
+            halves[1].mul(Now.Cos).add_(halves[0].mul(Now.Sin), TensorMemory.One)], -1));
         Tensor values = qkv.Slice(0, rows, rotated * _config.HeadDim, _config.KvWidth).unflatten(1, [_config.KvHeads, _config.HeadDim]);
         cache.FlatKeys.index_copy_(0, Now.Slots, heads.narrow(1, _config.Heads, _config.KvHeads));
         cache.FlatValues.index_copy_(0, Now.Slots, values);
@@ -90,7 +90,7 @@ internal sealed class TorchKernels : IKernels
             Tensor grouped = query.view(group.Sequences, queries, _config.KvHeads, share, _config.HeadDim)
                 .permute(0, 2, 1, 3, 4).reshape(group.Sequences, _config.KvHeads, queries * share, _config.HeadDim);
             Tensor scores = grouped.matmul(keys.permute(0, 2, 3, 1)).to(ScalarType.Float32).div_(MathF.Sqrt(_config.HeadDim));
-            scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask(window));
+            scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask(window), TensorMemory.One);
             Tensor weights = torch.nn.functional.softmax(scores, -1).to(values.dtype).flatten(2, 3);
             Tensor mixed = weights.matmul(values.permute(0, 2, 1, 3))
                 .view(group.Sequences, _config.KvHeads, queries, share, _config.HeadDim).permute(0, 2, 1, 3, 4);
@@ -113,7 +113,7 @@ internal sealed class TorchKernels : IKernels
         y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    public void AnnounceDeltas(int layer, Site site, CoreSlab? cores)
     {
         // Torch gathers the cores itself.
     }

@@ -357,7 +357,7 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     /// <summary>Four adapters in a bundle of two clusters with bases of full rank, and a fifth only as a folder.</summary>
-    private static NodeOptions WithBundle(NodeOptions options, string folder)
+    internal static NodeOptions WithBundle(NodeOptions options, string folder)
     {
         string adapters = Path.Combine(folder, "adapters"), bundle = Path.Combine(folder, "bundle");
         for (int i = 0; i < 4; i++)
@@ -367,7 +367,7 @@ public sealed class NodeHostTests(SharedIndex index)
         return options with { BundleDirectory = bundle, AdapterDirectory = adapters };
     }
 
-    private static async Task<string[]> AllTextsAsync(RunningNode node)
+    internal static async Task<string[]> AllTextsAsync(RunningNode node)
     {
         string[] names = ["a0", "a1", "a2", "a3", "extra"];
         JsonNode[] answers = await Task.WhenAll(names.Select(name => node.CompleteAsync(new { model = name, prompt = "abcd", max_tokens = 10, temperature = 0, ignore_eos = true })));

@@ -12,7 +12,7 @@ namespace Eigengate.Inference.Kernels.Cpu;
 /// The forward pass on the CPU: fused loops over preallocated memory, shared among the threads of one pool. Matrix products
 /// are our own where they are faster, and torch's otherwise.
 /// </summary>
-internal sealed unsafe class CpuKernels<T> : IKernels
+internal sealed unsafe partial class CpuKernels<T> : IKernels
     where T : unmanaged, IElement<T>
 {
     /// <summary>Numbers from which a loop over rows is shared among threads.</summary>
@@ -129,7 +129,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             NativeMemory.Copy(Row(x, rows[first + i]), Row(y, i), bytes);
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    public void AnnounceDeltas(int layer, Site site, CoreSlab? cores)
     {
         if (_pool.Threads == 1)
             _rowMajor.Prefetch.Plan(_step, layer, site, cores, sizeof(T));
@@ -155,6 +155,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         _panels.Dispose();
         _attention.Dispose();
         NativeMemory.AlignedFree(_mixedCores);
+        NativeMemory.AlignedFree(_privateShrink);
         _shrink?.Dispose();
         _cores?.Dispose();
     }

@@ -76,7 +76,7 @@ internal sealed unsafe class CudaKernels : IKernels
         _device.Wait();
         _step = step;
         _padded = false;
-        bool replayable = _graphs is not null && step.Segments.Count <= CudaStep.MaxMasks
+        bool replayable = _graphs is not null && step.PrivateSegments.Count == 0 && step.Segments.Count <= CudaStep.MaxMasks
             && step.Rows <= CudaStep.MaxPaddedRows && step.Sequences.Count == step.Rows && Bucket(step.Rows) <= _maxRows;
         _paddedRows = replayable ? Bucket(step.Rows) : step.Rows;
         _parts = CountParts(_paddedRows, step.Sequences.Max(s => s.Context));
@@ -135,12 +135,21 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y)
     {
-        if (!ReferenceEquals(rows, _step.LogitRows))
-            throw new ArgumentException("only the step's logit rows are on the device", nameof(rows));
-        CopyRows(x.Address, _now.LogitRows + first, y, count);
+        if (ReferenceEquals(rows, _step.LogitRows))
+        {
+            CopyRows(x.Address, _now.LogitRows + first, y, count);
+            return;
+        }
+
+        BesideTorch(() =>
+        {
+            using var scope = NewDisposeScope();
+            Tensor ids = TensorMemory.UploadIds([.. rows.Skip(first).Take(count)], _torchDevice);
+            y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
+        });
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    public void AnnounceDeltas(int layer, Site site, CoreSlab? cores)
     {
         // A GPU hides the latency of the cores by itself.
     }
@@ -164,6 +173,15 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
+    public void AddPrivateDelta(PrivateSegment segment, int layer, Site site, Activation x, Activation y) =>
+        BesideTorch(() => TorchPrivateParts.AddDelta(segment, segment.Parts.At(layer, site)!, x, y));
+
+    public void AddScaled(PrivateSegment segment, PagedVector gain, Activation source, int sourceRow, Activation y, int column) =>
+        BesideTorch(() => TorchPrivateParts.AddScaled(segment, gain, source, sourceRow, y, column));
+
+    public void AddBias(PrivateSegment segment, PagedVector bias, Activation y, int column) =>
+        BesideTorch(() => TorchPrivateParts.AddBias(segment, bias, y, column));
+
     public void Dispose()
     {
         _device.Enter();
@@ -176,6 +194,16 @@ internal sealed unsafe class CudaKernels : IKernels
         _cos.Dispose();
         _sin.Dispose();
         _device.Dispose();
+    }
+
+    /// <summary>Torch operations between our own, on another stream: each waits for the other. Never part of a recorded step.</summary>
+    private void BesideTorch(Action operations)
+    {
+        _device.Wait();
+        operations();
+        if (_torchDevice.type == DeviceType.CUDA)
+            cuda.synchronize();
+        _device.Enter();
     }
 
     private static int Pieces(int width, int size) => (width + size - 1) / size;

@@ -53,7 +53,7 @@ public class CudaKernelTests
         using var model = new TestModel(
             hidden: hidden, intermediate: hidden + 17, heads: heads, kvHeads: kvHeads, headDim: headDim, family: family, mlpBias: family == "llama", attentionBias: family == "llama");
         using var reference = new ModelProbe(model.Directory, TestEngine.Options(reference: true));
-        using var cuda = new ModelProbe(model.Directory, TestEngine.Options(), new EmulatedDevice(bfloat16: false));
+        using var cuda = new ModelProbe(model.Directory, TestEngine.Options(), kernelDevice: new EmulatedDevice(bfloat16: false));
         (int[], ResidentAdapter?)[] prompts = [.. new[] { 1, 2, 17, 33, 70 }.Select(length => (model.Prompt(length, length), (ResidentAdapter?)null))];
         float[][][] expected = reference.Logits(19, prompts), actual = cuda.Logits(19, prompts);
         for (int i = 0; i < prompts.Length; i++)
@@ -70,7 +70,7 @@ public class CudaKernelTests
         using var model = new TestModel(hidden: 48, intermediate: 80, headDim: 16, dtype: dtype);
         EngineOptions options = TestEngine.Options() with { CoreDType = cores, DType = dtype == DType.BF16 ? EngineDType.BFloat16 : EngineDType.Float32 };
         using var reference = new ModelProbe(model.Directory, options with { ReferenceKernels = true });
-        using var cuda = new ModelProbe(model.Directory, options, new EmulatedDevice(dtype == DType.BF16));
+        using var cuda = new ModelProbe(model.Directory, options, kernelDevice: new EmulatedDevice(dtype == DType.BF16));
         var expected = reference.Logits(3, Crowd(model, reference));
         var actual = cuda.Logits(3, Crowd(model, cuda));
         for (int i = 0; i < expected.Length; i++)
@@ -86,7 +86,7 @@ public class CudaKernelTests
         using var model = new TestModel(layers: 1, heads: 2, kvHeads: 1, headDim: 16, context: 600, family: "mistral").With("sliding_window", 390);
         EngineOptions options = TestEngine.Options() with { MaxBatchedTokens = 900 };
         using var reference = new ModelProbe(model.Directory, options with { ReferenceKernels = true });
-        using var cuda = new ModelProbe(model.Directory, options, new EmulatedDevice(bfloat16: false, multiprocessors: 64));
+        using var cuda = new ModelProbe(model.Directory, options, kernelDevice: new EmulatedDevice(bfloat16: false, multiprocessors: 64));
         (int[], ResidentAdapter?)[] prompts = [.. Enumerable.Range(0, sequences).Select(i => (model.Prompt(560 / sequences, i), (ResidentAdapter?)null))];
         float[][][] expected = reference.Logits((560 / sequences) - 3, prompts), actual = cuda.Logits((560 / sequences) - 3, prompts);
         for (int i = 0; i < sequences; i++)
@@ -109,7 +109,7 @@ public class CudaKernelTests
     private static int[][] Decode(TestModel model, bool graphs, out long replays)
     {
         EngineOptions options = TestEngine.Options() with { CudaGraphs = graphs };
-        EngineParts parts = EngineParts.Load(model.Directory, options, new EmulatedDevice(bfloat16: false));
+        EngineParts parts = EngineParts.Load(model.Directory, options, kernelDevice: new EmulatedDevice(bfloat16: false));
         var kernels = (CudaKernels)parts.Model.Kernels;
         using var engine = new Engine(parts);
         var bases = Enumerable.Range(0, 2).Select(c => TestAdapters.Cluster(model.Config, c, _ => (4 + (9 * c), 4 + (5 * c)))).ToArray();
