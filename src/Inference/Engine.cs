@@ -21,10 +21,10 @@ public sealed class Engine : IDisposable
     private readonly Scheduler _scheduler;
     private readonly KvBlockPool _pool;
     private readonly StepInput _input;
+    private readonly WaitingRoom _room;
     private readonly ConcurrentQueue<Sequence> _inbox = new();
     private readonly ConcurrentQueue<Sequence> _aborts = new();
     private readonly List<ScheduledSequence> _batch = [];
-    private int _queued;
     private long _steps;
     private long _promptTokens;
     private long _generatedTokens;
@@ -36,6 +36,7 @@ public sealed class Engine : IDisposable
         _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize, Options.PrefixCache ? new PrefixIndex(parts.KvBlocks, Options.BlockSize) : null);
         _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
         _input = new StepInput(Options.MaxBatchedTokens);
+        _room = new WaitingRoom(Options.MaxWaiting);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
         Metrics = new EngineMetrics(MaxModelLength);
     }
@@ -138,7 +139,7 @@ public sealed class Engine : IDisposable
     public void Dispose() => _parts.Dispose();
 
     /// <summary>Queues a sequence and takes over its adapter lease. Thread-safe.</summary>
-    /// <exception cref="EngineOverloadedException">The waiting queue is full.</exception>
+    /// <exception cref="EngineOverloadedException">The waiting queue has no room, or none for this caller.</exception>
     /// <exception cref="ArgumentException">The prompt is empty, too long, or has ids outside the vocabulary.</exception>
     internal Sequence Submit(GenerationRequest request, ChannelWriter<GenerationEvent> events)
     {
@@ -149,19 +150,14 @@ public sealed class Engine : IDisposable
             events,
             new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
             new OutputText(Tokenizer, request.Sampling));
-        if (Interlocked.Increment(ref _queued) > Options.MaxWaiting)
-        {
-            Interlocked.Decrement(ref _queued);
-            throw new EngineOverloadedException($"{Options.MaxWaiting} sequences are already waiting");
-        }
-
+        _room.Enter(sequence.Caller);
         try
         {
             request.Adapter?.Transfer();
         }
         catch
         {
-            Interlocked.Decrement(ref _queued);
+            _room.Leave(sequence.Caller);
             throw;
         }
 
@@ -345,7 +341,7 @@ public sealed class Engine : IDisposable
     {
         if (!End(sequence, finished.Reason))
             return;
-        sequence.Events.TryWrite(finished);
+        sequence.Events.TryWrite(finished with { CachedPromptTokens = sequence.CachedPromptTokens ?? 0 });
         sequence.Events.TryComplete();
     }
 
@@ -363,7 +359,7 @@ public sealed class Engine : IDisposable
             return false;
         Metrics.Ended(sequence, reason);
         if (!sequence.Started)
-            Interlocked.Decrement(ref _queued);
+            _room.Leave(sequence.Caller);
         sequence.Request.Adapter?.ReleaseTransferred();
         return true;
     }
@@ -374,7 +370,7 @@ public sealed class Engine : IDisposable
             return;
         sequence.Started = true;
         Metrics.Started(sequence);
-        Interlocked.Decrement(ref _queued);
+        _room.Leave(sequence.Caller);
         Volatile.Write(ref _promptTokens, _promptTokens + sequence.PromptLength);
     }
 }

@@ -42,19 +42,18 @@ internal static class ServeCommand
         string model = demo?.Base ?? options.GetValue(Node.Model)!;
         string? bundle = options.GetValue(Node.Bundle) ?? (options.GetValue(Node.Adapters) is null ? demo?.Bundle : null);
 
+        Action<ILoggingBuilder> logging = Node.Logging(options, LogLevel.Warning);
         string? redis = options.GetValue(Redis);
         await using EmbeddedGarnet? garnet = redis is null ? await EmbeddedGarnet.StartAsync(cancel: cancel) : null;
         string index = redis ?? garnet!.Address;
 
-        await using NodeHost node = await NodeHost.StartAsync(Node.Read(options, model, bundle, index, "http://127.0.0.1:0"), Quiet, cancel);
-        await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, Quiet);
+        await using NodeHost node = await NodeHost.StartAsync(Node.Read(options, model, bundle, index, "http://127.0.0.1:0"), logging, cancel);
+        await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, logging);
         await gateway.StartAsync(cancel);
 
         await WelcomeAsync(model, bundle, index, embedded: garnet is not null, node.Url, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
         await gateway.WaitForShutdownAsync(cancel);
     }
-
-    private static void Quiet(ILoggingBuilder logging) => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning);
 
     private static async Task WelcomeAsync(
         string model, string? bundle, string index, bool embedded, string node, string gateway, DemoFiles? demo, TimeSpan startup)
