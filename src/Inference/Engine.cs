@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Threading.Channels;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
@@ -34,7 +35,7 @@ public sealed class Engine : IDisposable
         _parts = parts;
         Options = parts.Options;
         _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize, Options.PrefixCache ? new PrefixIndex(parts.KvBlocks, Options.BlockSize) : null);
-        _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
+        _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens, Config.Windows.Max());
         _input = new StepInput(Options.MaxBatchedTokens);
         _room = new WaitingRoom(Options.MaxWaiting);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
@@ -111,6 +112,7 @@ public sealed class Engine : IDisposable
     {
         using var inference = torch.inference_mode();
         using var scope = torch.NewDisposeScope();
+        long began = Stopwatch.GetTimestamp();
         TakeInbox();
         FinishAborted();
         Schedule();
@@ -128,6 +130,7 @@ public sealed class Engine : IDisposable
                 Fail(scheduled.Sequence, e);
         }
 
+        Metrics.StepEnded(began);
         Volatile.Write(ref _steps, _steps + 1);
         return true;
     }
@@ -264,10 +267,12 @@ public sealed class Engine : IDisposable
             _input.Add(scheduled, allLogits: sequence.Scorer is { Done: false }, lastLogits: chooses);
         }
 
+        long began = Stopwatch.GetTimestamp();
         _parts.Model.Forward(_input, _parts.Cache, _parts.Slots.BeginStep());
+        Metrics.ModelEnded(began);
         Metrics.Stepped(_input.Rows);
         foreach (ScheduledSequence scheduled in _batch)
-            Scheduler.Commit(scheduled);
+            _scheduler.Commit(scheduled);
     }
 
     private void SampleAndCommit()
@@ -276,7 +281,9 @@ public sealed class Engine : IDisposable
         for (int first = 0; first < _input.LogitRows.Count; first += group)
         {
             int count = Math.Min(group, _input.LogitRows.Count - first);
+            long began = Stopwatch.GetTimestamp();
             _parts.Model.Logits(_input, first, count);
+            Metrics.ModelEnded(began);
             for (int i = 0; i < count; i++)
             {
                 int row = _input.LogitRows[first + i];

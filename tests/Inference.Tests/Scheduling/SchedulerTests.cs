@@ -133,7 +133,7 @@ public sealed class SchedulerTests : IDisposable
         foreach (ScheduledSequence s in scheduled)
         {
             Assert.InRange(s.Tokens, 1, s.Sequence.Remaining);
-            Scheduler.Commit(s);
+            scheduler.Commit(s);
             if (s.Sequence.Remaining == 0)
                 s.Sequence.Append(2);
         }
@@ -150,7 +150,7 @@ public sealed class SchedulerTests : IDisposable
         ScheduledSequence[] scheduled = [.. scheduler.Schedule()];
         foreach (ScheduledSequence s in scheduled)
         {
-            Scheduler.Commit(s);
+            scheduler.Commit(s);
             if (s.Sequence.Remaining == 0)
                 s.Sequence.Append(2);
         }
