@@ -1,22 +1,23 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Eigengate.Bench;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.Inference.Models;
 using Eigengate.Inference.Sampling;
 
 var model = new Argument<string>("model") { Description = "Model folder; its weights may be random" };
 var dtype = new Option<EngineDType>("--dtype") { Description = "Number type of weights and activations", DefaultValueFactory = _ => EngineDType.Float32 };
 var threads = new Option<int>("--threads") { Description = "Compute threads", DefaultValueFactory = _ => 1 };
 var rank = new Option<int>("--rank") { Description = "Basis rank of the adapters on q, k and v", DefaultValueFactory = _ => 24 };
+var exactRank = new Option<int>("--exact-rank") { Description = "Rank of the uncompressed adapters on q, k and v", DefaultValueFactory = _ => 16 };
 var clusters = new Option<int>("--clusters") { Description = "Clusters that the distinct adapters spread over", DefaultValueFactory = _ => 4 };
 var tokens = new Option<int>("--tokens") { Description = "Tokens each sequence generates", DefaultValueFactory = _ => 64 };
 var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds", DefaultValueFactory = _ => 21 };
 var torchOnly = new Option<bool>("--torch-kernels") { Description = "Torch operations only: the reference back end" };
 
-var root = new RootCommand("Decode speed of the engine alone, by batch size: the base, one adapter, distinct adapters of one and of several clusters")
+var root = new RootCommand("Decode speed of the engine alone, by batch size: the base, one adapter, distinct adapters of one and of several clusters, distinct uncompressed ones")
 {
-    model, dtype, threads, rank, clusters, tokens, rounds, torchOnly,
+    model, dtype, threads, rank, exactRank, clusters, tokens, rounds, torchOnly,
 };
 root.SetAction(RunAsync);
 return await root.Parse(args).InvokeAsync();
@@ -28,21 +29,25 @@ async Task RunAsync(ParseResult options, CancellationToken cancel)
         DType = options.GetValue(dtype),
         Threads = options.GetValue(threads),
         ReferenceKernels = options.GetValue(torchOnly),
-        AdapterSlots = 64,
+        AdapterSlots = 256,
         KvCacheBytes = 256 << 20,
     }));
-    int clusterCount = options.GetValue(clusters);
-    var basis = Basis(loop.Engine.Config, options.GetValue(rank));
+    int clusterCount = options.GetValue(clusters), exactRankOf = options.GetValue(exactRank);
+    var random = new RandomAdapters(loop.Engine.Config);
+    var basis = random.Cluster(options.GetValue(rank), seed: 1);
     for (int c = 0; c < clusterCount; c++)
         loop.Engine.AddCluster($"cluster-{c}", basis);
 
     Console.WriteLine($"tokens/s, median of {options.GetValue(rounds)} interleaved rounds; ratios are medians of pairs to one adapter");
     Console.WriteLine();
-    Console.WriteLine($"| batch | base | 1 adapter | distinct, 1 cluster | distinct, {clusterCount} clusters | base ÷ 1 | distinct ÷ 1 | distinct in {clusterCount} clusters ÷ 1 |");
-    Console.WriteLine("|---|---|---|---|---|---|---|---|");
+    Console.WriteLine($"| batch | base | 1 adapter | distinct, 1 cluster | distinct, {clusterCount} clusters | distinct, exact | base ÷ 1 | distinct ÷ 1 | distinct in {clusterCount} clusters ÷ 1 | exact ÷ 1 |");
+    Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
     foreach (int batch in (int[])[1, 8, 48])
     {
-        Func<int, AdapterWeights?>[] assignments = [_ => null, _ => Adapter(basis, 0, 0), i => Adapter(basis, i, 0), i => Adapter(basis, i, i % clusterCount)];
+        Func<int, AdapterWeights?>[] assignments =
+        [
+            _ => null, _ => Compressed(0, 0), i => Compressed(i, 0), i => Compressed(i, i % clusterCount), i => random.Exact($"exact-{i}", exactRankOf, i),
+        ];
         var speeds = assignments.Select(_ => new List<double>()).ToArray();
         for (int round = -1; round < options.GetValue(rounds); round++)
         {
@@ -56,8 +61,10 @@ async Task RunAsync(ParseResult options, CancellationToken cancel)
         }
 
         double Ratio(int turn) => Median(speeds[turn].Zip(speeds[1], (a, b) => a / b));
-        Console.WriteLine($"| {batch} | {string.Join(" | ", speeds.Select(s => Median(s).ToString("F0")))} | {Ratio(0):F2} | {Ratio(2):F2} | {Ratio(3):F2} |");
+        Console.WriteLine($"| {batch} | {string.Join(" | ", speeds.Select(s => Median(s).ToString("F0")))} | {Ratio(0):F2} | {Ratio(2):F2} | {Ratio(3):F2} | {Ratio(4):F2} |");
     }
+
+    AdapterWeights Compressed(int i, int cluster) => RandomAdapters.Compressed($"adapter-{i}-{cluster}", $"cluster-{cluster}", basis, i);
 }
 
 static async Task<double> TokensPerSecondAsync(EngineLoop loop, int batch, int tokens, Func<int, AdapterWeights?> adapterOf, CancellationToken cancel)
@@ -75,23 +82,6 @@ static async Task DrainAsync(EngineLoop loop, int i, int tokens, ResidentAdapter
     {
     }
 }
-
-static AdapterWeights Adapter(IReadOnlyDictionary<string, ClusterBasis> basis, int i, int cluster)
-{
-    var random = new Random(i);
-    return new AdapterWeights($"adapter-{i}-{cluster}", "1", $"cluster-{cluster}", basis.ToDictionary(b => b.Key, b => Values(random, b.Value.RU * b.Value.RV)));
-}
-
-static Dictionary<string, ClusterBasis> Basis(ModelConfig config, int rank)
-{
-    var random = new Random(1);
-    var shapes = new (string Name, int Out)[] { ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth), ("v_proj", config.KvWidth) };
-    return (from layer in Enumerable.Range(0, config.Layers) from shape in shapes select (layer, shape)).ToDictionary(
-        m => $"model.layers.{m.layer}.self_attn.{m.shape.Name}",
-        m => new ClusterBasis(Values(random, m.shape.Out * rank), Values(random, config.HiddenSize * rank), m.shape.Out, config.HiddenSize, rank, rank));
-}
-
-static float[] Values(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 0.02f)];
 
 static double Median(IEnumerable<double> values)
 {

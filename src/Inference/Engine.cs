@@ -56,18 +56,26 @@ public sealed class Engine : IDisposable
 
     /// <summary>Readable from any thread; exact between steps.</summary>
     public EngineStats Stats => new(
-        _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, _parts.Slots.Used, _parts.Slots.Count,
+        _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, Adapters.SlotsUsed, Adapters.Slots,
         Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions,
         _scheduler.PrefixQueries, _scheduler.PrefixHits);
 
+    /// <summary>The adapters on the device. Readable from any thread.</summary>
+    public AdapterStats Adapters => _parts.Slots.Stats;
+
+    /// <summary>Id of the adapter that is part of the weights, or null.</summary>
+    public string? MergedAdapter { get; private init; }
+
     /// <summary>Loads a Hugging Face model directory and warms the kernels up.</summary>
+    /// <param name="merged">An adapter without cores to add to the weights, W + s·B·A: as fast as the base alone, but no other adapter can be served.</param>
     /// <exception cref="InvalidModelException">The model cannot be served; the message says why.</exception>
+    /// <exception cref="InvalidAdapterException">The adapter to merge does not fit the model.</exception>
     /// <exception cref="Safetensors.SafetensorsException">A weight file is truncated or malformed.</exception>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="NotSupportedException">The device is not available.</exception>
-    public static Engine Load(string modelDirectory, EngineOptions options)
+    public static Engine Load(string modelDirectory, EngineOptions options, AdapterWeights? merged = null)
     {
-        var engine = new Engine(EngineParts.Load(modelDirectory, options));
+        var engine = new Engine(EngineParts.Load(modelDirectory, options, merged)) { MergedAdapter = merged?.Id };
         engine.WarmUp();
         return engine;
     }
@@ -82,22 +90,34 @@ public sealed class Engine : IDisposable
     /// <summary>Drops a cluster; false when there is none or loaded adapters use it.</summary>
     public bool TryRemoveCluster(string clusterKey) => _parts.Bases.TryRemove(clusterKey);
 
-    /// <summary>Puts an adapter's cores on the device, or finds them there, and leases them for one request.</summary>
-    /// <exception cref="InvalidAdapterException">The adapter does not fit its cluster, or the cluster is not loaded.</exception>
-    /// <exception cref="AdapterSlotsExhaustedException">Every slot is leased.</exception>
-    public ResidentAdapter LoadAdapter(AdapterWeights weights) =>
-        TryAcquire(weights.Id, weights.Version, out ResidentAdapter? present)
-            ? present
-            : _parts.Slots.Load(weights, _parts.Bases.Use(weights.ClusterKey));
-
-    /// <summary>Loads an adapter uncompressed, as a cluster of its own that goes when the adapter is evicted.</summary>
-    /// <inheritdoc cref="LoadAdapter"/>
-    public ResidentAdapter LoadExactAdapter(string id, string version, IReadOnlyDictionary<string, LoraFactors> modules)
+    /// <summary>
+    /// Leases an adapter for one request, copied to the device first if it is not there. The copy is made off the thread of the
+    /// steps, which go on; while running and waiting sequences use all room, the adapter waits, in order of arrival.
+    /// </summary>
+    /// <exception cref="InvalidAdapterException">The adapter does not fit the model, its cluster or the pool, or its cluster is not loaded.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled before there was room.</exception>
+    /// <exception cref="ObjectDisposedException">The engine ended.</exception>
+    public async Task<ResidentAdapter> LoadAdapterAsync(AdapterWeights weights, CancellationToken cancellationToken = default)
     {
-        if (TryAcquire(id, version, out ResidentAdapter? present))
-            return present;
-        AdapterWeights weights = ExactAdapter.Weights(id, version, modules);
-        return _parts.Slots.Load(weights, _parts.Bases.UseOrAdd(weights.ClusterKey, () => ExactAdapter.Basis(modules)));
+        RefuseBesideMerged(weights.Id);
+        return await _parts.Slots.LoadAsync(weights, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Like <see cref="LoadAdapterAsync"/>, but copies on the calling thread and does not wait for room.</summary>
+    /// <exception cref="InvalidAdapterException">The adapter does not fit the model, its cluster or the pool, or its cluster is not loaded.</exception>
+    /// <exception cref="AdapterSlotsExhaustedException">There is no room now.</exception>
+    public ResidentAdapter LoadAdapter(AdapterWeights weights)
+    {
+        RefuseBesideMerged(weights.Id);
+        return _parts.Slots.Load(weights);
+    }
+
+    /// <summary>Finds out whether an adapter could be loaded if there were room, without loading it.</summary>
+    /// <exception cref="InvalidAdapterException">It does not fit the model, its cluster or the pool, or its cluster is not loaded.</exception>
+    public void RequireLoadable(AdapterWeights weights)
+    {
+        RefuseBesideMerged(weights.Id);
+        _parts.Slots.RequireLoadable(weights);
     }
 
     /// <summary>Leases an adapter for one request if it is on the device.</summary>
@@ -214,6 +234,12 @@ public sealed class Engine : IDisposable
         _scheduler.ResetCounts();
     }
 
+    private void RefuseBesideMerged(string adapter)
+    {
+        if (MergedAdapter is { } merged)
+            throw new InvalidAdapterException($"adapter '{adapter}' cannot be served: '{merged}' is merged into the weights");
+    }
+
     private void RefuseInvalid(GenerationRequest request)
     {
         int length = request.PromptIds.Count;
@@ -251,7 +277,7 @@ public sealed class Engine : IDisposable
         foreach (ScheduledSequence scheduled in _batch)
             MarkStarted(scheduled.Sequence);
 
-        // Rows of one cluster must be neighbours, and of one adapter for its private part; the base model's rows come first.
+        // Rows of one cluster must be neighbours, and of one adapter for its private parts; the base model's rows come first.
         _batch.Sort((a, b) => string.CompareOrdinal(a.Sequence.Cluster?.Key, b.Sequence.Cluster?.Key) is not 0 and var order
             ? order
             : a.Sequence.AdapterSlot.CompareTo(b.Sequence.AdapterSlot));

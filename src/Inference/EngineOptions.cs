@@ -46,6 +46,12 @@ public sealed record EngineOptions
     /// <summary>Adapters on the device. Each slot is as wide as the largest cluster's cores; on the CPU only used ones take memory.</summary>
     public int AdapterSlots { get; init; } = 1024;
 
+    /// <summary>
+    /// Memory on the device for what adapters do not share, in bytes: the A and B of exact adapters, private residuals, gains and
+    /// biases. On the CPU only what is used takes memory.
+    /// </summary>
+    public long AdapterPoolBytes { get; init; } = 1L << 30;
+
     /// <summary>Prompt and output together, in tokens; null takes the model's context length.</summary>
     public int? MaxModelLength { get; init; }
 
@@ -65,6 +71,7 @@ public sealed record EngineOptions
         AtLeastOne(nameof(MaxBatchedTokens), MaxBatchedTokens);
         AtLeastOne(nameof(MaxWaiting), MaxWaiting);
         AtLeastOne(nameof(AdapterSlots), AdapterSlots);
+        AtLeastOne(nameof(AdapterPoolBytes), AdapterPoolBytes);
         AtLeastOne(nameof(KvBlocks), KvBlocks ?? 1);
         AtLeastOne(nameof(KvCacheBytes), KvCacheBytes);
         AtLeastOne(nameof(MaxModelLength), MaxModelLength ?? 1);

@@ -24,7 +24,7 @@ internal sealed class EngineParts : IDisposable
         KvBlocks = kvBlocks;
         Cache = new KvMemory(model.Config, kvBlocks, options.BlockSize, dtype, device);
         Bases = new BasisStore(model.Config, dtype, device);
-        Slots = new AdapterSlots(options.AdapterSlots, Bases, device);
+        Slots = new AdapterSlots(options.AdapterSlots, model.Config, Bases, new PagePool(options.AdapterPoolBytes, model.Config, dtype, device), device);
     }
 
     public EngineOptions Options { get; }
@@ -47,7 +47,8 @@ internal sealed class EngineParts : IDisposable
 
     public AdapterSlots Slots { get; }
 
-    public static EngineParts Load(string directory, EngineOptions options)
+    /// <param name="merged">Added to the base's weights; null for the base as it is.</param>
+    public static EngineParts Load(string directory, EngineOptions options, AdapterWeights? merged = null)
     {
         options.Validate();
         ModelConfig config = ModelConfig.Load(directory);
@@ -58,7 +59,7 @@ internal sealed class EngineParts : IDisposable
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
         Tokenizer tokenizer = Tokenizer.Load(directory);
-        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device);
+        DecoderWeights weights = DecoderWeights.Load(directory, config, dtype, device, merged);
         IKernels kernels = CreateKernels(config, rotary, options, device);
         var model = new DecoderModel(config, weights, kernels, options.MaxBatchedTokens, dtype, device);
         return new EngineParts(options, tokenizer, model, maxModelLength, kvBlocks, dtype, device);

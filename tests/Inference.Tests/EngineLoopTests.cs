@@ -114,7 +114,7 @@ public class EngineLoopTests
     private static ResidentAdapter Load(Engine engine, TestModel model, int i)
     {
         if (i % 2 == 0)
-            return engine.LoadExactAdapter($"exact-{i}", "v1", TestAdapters.Exact(model.Config, i, 2 + i));
+            return engine.LoadAdapter(AdapterWeights.Exact($"exact-{i}", "v1", TestAdapters.Exact(model.Config, i, 2 + i)));
         var bases = TestAdapters.Cluster(model.Config, i, _ => (3 * i, 2 * i));
         try
         {

@@ -91,7 +91,7 @@ public class EngineStepTests
                     ResidentAdapter? adapter = random.Next(4) switch
                     {
                         0 => null,
-                        1 => engine.LoadExactAdapter($"exact-{step}", "v1", TestAdapters.Exact(model.Config, step, 2, "self_attn.v_proj")),
+                        1 => engine.LoadAdapter(AdapterWeights.Exact($"exact-{step}", "v1", TestAdapters.Exact(model.Config, step, 2, "self_attn.v_proj"))),
                         _ => engine.LoadAdapter(TestAdapters.Adapter($"adapter-{random.Next(8)}", "cluster", bases, 1)),
                     };
                     streams.Add(engine.Start(model.Prompt(random.Next(1, 60), step), TestEngine.Greedy(random.Next(40)), adapter));

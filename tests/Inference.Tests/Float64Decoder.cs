@@ -11,6 +11,8 @@ internal sealed class Float64Decoder
 {
     private readonly JsonElement _config;
     private readonly Dictionary<string, double[]> _weights = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, double[]> _deltas = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (float[]? BaseGain, float[]? DeltaGain, float[]? Bias)> _outputs = new(StringComparer.Ordinal);
     private readonly int _hidden;
     private readonly int _heads;
     private readonly int _kvHeads;
@@ -50,8 +52,14 @@ internal sealed class Float64Decoder
     /// <summary>Adds a dense delta [out, in] to a module's weight.</summary>
     public Float64Decoder Add(string module, double[] delta)
     {
-        string name = $"{module}.weight";
-        _weights[name] = [.. _weights[name].Zip(delta, (w, d) => w + d)];
+        _deltas[module] = _deltas.TryGetValue(module, out double[]? other) ? [.. other.Zip(delta, (a, b) => a + b)] : delta;
+        return this;
+    }
+
+    /// <summary>Gives a module gains and a bias (spec/adapters.md §0).</summary>
+    public Float64Decoder SetOutputs(string module, float[]? baseGain, float[]? deltaGain, float[]? bias)
+    {
+        _outputs[module] = (baseGain, deltaGain, bias);
         return this;
     }
 
@@ -154,9 +162,12 @@ internal sealed class Float64Decoder
 
     private double[][] Linear(string module, double[][] x, bool bias)
     {
-        double[] weight = _weights[$"{module}.weight"];
-        int inputs = x[0].Length, outputs = weight.Length / inputs;
+        int inputs = x[0].Length;
+        double[] weight = Weight(module, inputs);
+        int outputs = weight.Length / inputs;
         double[] offset = bias ? _weights[$"{module}.bias"] : new double[outputs];
+        if (_outputs.GetValueOrDefault(module).Bias is { } shift)
+            offset = [.. offset.Zip(shift, (b, d) => b + d)];
         return [.. x.Select(row =>
         {
             double[] y = [.. offset];
@@ -168,6 +179,18 @@ internal sealed class Float64Decoder
 
             return y;
         })];
+    }
+
+    /// <summary>gb ⊙ W + gd ⊙ ΔW</summary>
+    private double[] Weight(string module, int inputs)
+    {
+        double[] weight = _weights[$"{module}.weight"];
+        var (baseGain, deltaGain, _) = _outputs.GetValueOrDefault(module);
+        if (baseGain is not null)
+            weight = [.. weight.Select((w, i) => w * baseGain[i / inputs])];
+        if (!_deltas.TryGetValue(module, out double[]? delta))
+            return weight;
+        return [.. weight.Zip(delta.Select((d, i) => d * (deltaGain?[i / inputs] ?? 1)), (w, d) => w + d)];
     }
 
     private static double[][] Sum(double[][] a, double[][] b) => [.. a.Zip(b, (x, y) => x.Zip(y, (u, v) => u + v).ToArray())];

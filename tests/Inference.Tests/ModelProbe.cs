@@ -61,7 +61,7 @@ internal sealed class ModelProbe : IDisposable
         return [.. logits.Select(l => l.ToArray())];
     }
 
-    public ResidentAdapter Load(AdapterWeights adapter) => _parts.Slots.Load(adapter, _parts.Bases.Use(adapter.ClusterKey));
+    public ResidentAdapter Load(AdapterWeights adapter) => _parts.Slots.Load(adapter);
 
     public void Dispose() => _parts.Dispose();
 

@@ -68,7 +68,7 @@ internal static class TestAdapters
     /// <summary>The adapter with private residuals of a rank in some modules.</summary>
     public static AdapterWeights WithResidual(AdapterWeights adapter, ModelConfig config, int seed, int rank, params string[] projections) => adapter with
     {
-        Residuals = Cluster(config, seed, _ => (rank, rank), projections),
+        Factors = Exact(config, seed, rank, projections).ToDictionary(f => f.Key, f => f.Value with { Scale = 1 }),
     };
 
     /// <summary>The dense model that serving this adapter must equal.</summary>
@@ -77,9 +77,42 @@ internal static class TestAdapters
         var dense = new Float64Decoder(model);
         foreach (var (name, core) in adapter.Cores)
             dense.Add(name, Delta(bases[name], core));
-        foreach (var (name, residual) in adapter.Residuals)
-            dense.Add(name, Delta(residual, [.. Enumerable.Range(0, residual.RU * residual.RU).Select(i => i % (residual.RU + 1) == 0 ? 1f : 0)]));
+        foreach (var (name, factors) in adapter.Factors)
+            dense.Add(name, Delta(factors));
+        foreach (var (name, outputs) in adapter.Outputs)
+            dense.SetOutputs(name, outputs.BaseGain, outputs.DeltaGain, outputs.Bias);
         return dense;
+    }
+
+    /// <summary>s · B · A, [DOut, DIn].</summary>
+    public static double[] Delta(LoraFactors factors)
+    {
+        double[] delta = new double[factors.DOut * factors.DIn];
+        for (int o = 0; o < factors.DOut; o++)
+        {
+            for (int j = 0; j < factors.Rank; j++)
+            {
+                double weight = (double)factors.Scale * factors.B[(o * factors.Rank) + j];
+                for (int i = 0; i < factors.DIn; i++)
+                    delta[(o * factors.DIn) + i] += weight * factors.A[(j * factors.DIn) + i];
+            }
+        }
+
+        return delta;
+    }
+
+    /// <summary>Gains around one and biases around zero for some modules, each of the three in two of three modules.</summary>
+    public static Dictionary<string, OutputVectors> Outputs(ModelConfig config, int seed, params string[] projections)
+    {
+        var random = new Random(seed);
+        return Modules(config, projections).Select((name, i) => (name, i)).ToDictionary(m => m.name, m =>
+        {
+            int width = AdaptedModule.Parse(m.name, config).DOut;
+            return new OutputVectors(
+                m.i % 3 == 0 ? null : Around(1, width), m.i % 3 == 1 ? null : Around(1, width), m.i % 3 == 2 ? null : Around(0, width));
+        });
+
+        float[] Around(float center, int width) => [.. Random(random, width, 0.4).Select(v => center + v)];
     }
 
     private static IEnumerable<string> Modules(ModelConfig config, string[] projections) =>

@@ -76,7 +76,7 @@ internal sealed class AdapterLoader(AdapterIndex index, Engine engine, TimeSpan 
             ?? throw new ApiException(ApiError.UnknownModel(adapter.Id));
         // The blob itself says what it is: the index may already describe a newer version.
         if (ExactAdapterBlob.TryRead(blob, out IReadOnlyDictionary<string, LoraFactors>? factors))
-            return () => engine.LoadExactAdapter(adapter.Id, adapter.Version, factors);
+            return () => engine.LoadAdapter(AdapterWeights.Exact(adapter.Id, adapter.Version, factors));
 
         CoreBlob cores = CoreBlob.Parse(blob);
         string cluster = ClusterKeys.Of(cores.Generation, cores.Cluster);
@@ -84,10 +84,8 @@ internal sealed class AdapterLoader(AdapterIndex index, Engine engine, TimeSpan 
             throw new ApiException(AdapterCatalog.Elsewhere(adapter.Id));
         var weights = new AdapterWeights(adapter.Id, adapter.Version, cluster, cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values))
         {
-            Residuals = cores.Residuals.ToDictionary(
-                residual => residual.Key,
-                residual => new ClusterBasis(
-                    residual.Value.P, residual.Value.Q, residual.Value.OutFeatures, residual.Value.InFeatures, residual.Value.Rank, residual.Value.Rank)),
+            Factors = cores.Residuals.ToDictionary(residual => residual.Key, residual => LoraFactors.FromColumns(
+                residual.Value.P, residual.Value.Q, residual.Value.OutFeatures, residual.Value.InFeatures, residual.Value.Rank)),
         };
         return () => engine.LoadAdapter(weights);
     }

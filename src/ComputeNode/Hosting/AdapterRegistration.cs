@@ -17,9 +17,6 @@ namespace Eigengate.ComputeNode.Hosting;
 /// </summary>
 internal sealed class AdapterRegistration(NodeOptions options, ServedModel model, Engine engine, AdapterIndex index, ILogger logger)
 {
-    /// <summary>Under this version no request can find what is loaded for the check.</summary>
-    private const string CheckedVersion = "start-up check";
-
     /// <exception cref="NodeStartException">An adapter cannot be read or served, or the index belongs to another base.</exception>
     public async Task RunAsync(Bundle? bundle, NodeRecord node, CancellationToken cancel)
     {
@@ -61,14 +58,13 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         }
     }
 
-    /// <summary>Loads it once: only the engine knows which modules it can adapt.</summary>
+    /// <summary>Only the engine knows which modules it can adapt, and what its pool holds.</summary>
     private void RequireServable(PeftAdapter adapter)
     {
         try
         {
             var factors = adapter.Modules.Keys.ToDictionary(module => module, module => Factors(adapter.ReadDelta(module)));
-            engine.LoadExactAdapter(adapter.Id, CheckedVersion, factors).Dispose();
-            engine.UnloadAdapter(adapter.Id, CheckedVersion);
+            engine.RequireLoadable(AdapterWeights.Exact(adapter.Id, version: "", factors));
         }
         catch (InvalidAdapterException e)
         {

@@ -18,6 +18,9 @@ internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device de
         }
     }
 
+    /// <summary>Most floats that an adapter of any cluster so far needs in its slot.</summary>
+    public int LongestCore { get; private set; }
+
     public bool Contains(string key)
     {
         lock (_gate)
@@ -31,7 +34,10 @@ internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device de
         lock (_gate)
         {
             if (_clusters.TryAdd(key, cluster))
+            {
+                LongestCore = Math.Max(LongestCore, cluster.CoreLength);
                 return;
+            }
         }
 
         cluster.Dispose();
@@ -51,42 +57,10 @@ internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device de
         }
     }
 
-    /// <summary>Like <see cref="Use"/>, but makes a missing cluster, which goes again with its last adapter.</summary>
-    /// <exception cref="InvalidAdapterException">A basis does not fit the base model.</exception>
-    public ResidentCluster UseOrAdd(string key, Func<IReadOnlyDictionary<string, ClusterBasis>> bases)
-    {
-        // Built outside of the lock; if another thread is faster, its cluster is taken.
-        ResidentCluster? built = Contains(key) ? null : new ResidentCluster(key, bases(), config, dtype, device) { RemoveWithLastAdapter = true };
-        lock (_gate)
-        {
-            if (_clusters.TryGetValue(key, out ResidentCluster? present))
-                built?.Dispose();
-            else
-                _clusters.Add(key, present = built ?? throw new InvalidAdapterException($"cluster '{key}' was unloaded meanwhile"));
-            present.Adapters++;
-            return present;
-        }
-    }
-
-    /// <summary>
-    /// The private parts of one adapter on the device, as a cluster of its own whose cores follow those of the adapter's
-    /// cluster in its slot. Belongs to the caller; null when the adapter has none.
-    /// </summary>
-    /// <exception cref="InvalidAdapterException">A part does not fit the base model.</exception>
-    public ResidentCluster? UploadResiduals(AdapterWeights adapter, ResidentCluster cluster) => adapter.Residuals.Count == 0
-        ? null
-        : new ResidentCluster($"residual:{adapter.Id}@{adapter.Version}", adapter.Residuals, config, dtype, device, cluster.CoreLength);
-
     public void Release(ResidentCluster cluster)
     {
         lock (_gate)
-        {
-            if (--cluster.Adapters > 0 || !cluster.RemoveWithLastAdapter)
-                return;
-            _clusters.Remove(cluster.Key);
-        }
-
-        cluster.Dispose();
+            cluster.Adapters--;
     }
 
     /// <summary>Drops a cluster; false when adapters that use it are loaded, or there is none.</summary>

@@ -43,13 +43,10 @@ internal sealed class ResidentCluster : IDisposable
     /// <param name="config">Of the base model.</param>
     /// <param name="dtype">Element type on the device.</param>
     /// <param name="device">Where the bases go.</param>
-    /// <param name="firstCore">Where its cores begin in an adapter's slot, behind those of another cluster.</param>
     /// <exception cref="InvalidAdapterException">A basis does not fit the base model.</exception>
-    public ResidentCluster(
-        string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device, int firstCore = 0)
+    public ResidentCluster(string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device)
     {
         Key = key;
-        CoreLength = firstCore;
         _sites = new SiteBasis?[config.Layers * AdaptedModule.Sites];
         var modules = bases.Select(b => (Name: b.Key, Module: AdaptedModule.Parse(b.Key, config), Basis: b.Value)).ToList();
         modules.ForEach(m => Check(m.Name, m.Module, m.Basis));
@@ -64,7 +61,7 @@ internal sealed class ResidentCluster : IDisposable
 
     public string Key { get; }
 
-    /// <summary>Floats an adapter of this cluster needs in its slot, those before its first core included.</summary>
+    /// <summary>Floats an adapter of this cluster needs in its slot.</summary>
     public int CoreLength { get; private set; }
 
     /// <summary>Widest shrunk row over all sites.</summary>
@@ -75,9 +72,6 @@ internal sealed class ResidentCluster : IDisposable
 
     /// <summary>Loaded adapters that use this cluster; guarded by the store.</summary>
     public int Adapters { get; set; }
-
-    /// <summary>Made for one uncompressed adapter: goes when that adapter is evicted.</summary>
-    public bool RemoveWithLastAdapter { get; init; }
 
     public SiteBasis? At(int layer, Site site) => _sites[(layer * AdaptedModule.Sites) + (int)site];
 
@@ -99,15 +93,8 @@ internal sealed class ResidentCluster : IDisposable
 
             if (core.Any(value => !float.IsFinite(value)))
                 throw new InvalidAdapterException($"adapter '{adapter.Id}': the core of module '{name}' has a value that is not finite");
-            ExactAdapter.Transpose(core, module.RU, module.RV).CopyTo(packed[module.CoreOffset..]);
+            ClusterBasis.Transpose(core, module.RU, module.RV).CopyTo(packed[module.CoreOffset..]);
         }
-    }
-
-    /// <summary>Lays out identities as cores: the bases themselves are what an adapter adds.</summary>
-    public void PackIdentities(Span<float> packed)
-    {
-        foreach (ModuleBasis module in _modules.Values)
-            ExactAdapter.ScaledIdentity(module.RU, 1).CopyTo(packed[module.CoreOffset..]);
     }
 
     public void Dispose()
@@ -142,12 +129,12 @@ internal sealed class ResidentCluster : IDisposable
     private SiteBasis Upload(List<(string Name, AdaptedModule Module, ClusterBasis Basis)> site, ScalarType dtype, Device device)
     {
         int inputs = site[0].Module.DIn;
-        float[] shrink = [.. site.SelectMany(m => ExactAdapter.Transpose(m.Basis.V, inputs, m.Basis.RV))];
+        float[] shrink = [.. site.SelectMany(m => ClusterBasis.Transpose(m.Basis.V, inputs, m.Basis.RV))];
         var modules = new List<ModuleBasis>();
         int shrinkColumn = 0, coreColumn = 0;
         foreach (var (name, module, basis) in site)
         {
-            Tensor expand = TensorMemory.Upload(ExactAdapter.Transpose(basis.U, basis.DOut, basis.RU), dtype, device, basis.RU, basis.DOut);
+            Tensor expand = TensorMemory.Upload(ClusterBasis.Transpose(basis.U, basis.DOut, basis.RU), dtype, device, basis.RU, basis.DOut);
             var placed = new ModuleBasis(name, module.Column, shrinkColumn, coreColumn, CoreLength, basis.RU, basis.RV, new Matrix(expand));
             modules.Add(placed);
             _modules.Add(name, placed);
@@ -161,4 +148,5 @@ internal sealed class ResidentCluster : IDisposable
 }
 
 /// <summary>Consecutive rows of a step whose adapters share one cluster.</summary>
-internal readonly record struct ClusterSegment(ResidentCluster Cluster, int Start, int Count);
+/// <param name="Scaled">The adapter of all these rows when it multiplies what its cores give; else null.</param>
+internal readonly record struct ClusterSegment(ResidentCluster Cluster, int Start, int Count, PrivateParts? Scaled = null);

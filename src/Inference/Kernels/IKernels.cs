@@ -44,9 +44,20 @@ internal interface IKernels : IDisposable
     /// <summary>y[i] = x[rows[first + i]] for count rows.</summary>
     void Gather(Activation x, IReadOnlyList<int> rows, int first, int count, Activation y);
 
-    /// <summary>Tells which cores the deltas after the next product will read.</summary>
-    void AnnounceDeltas(int layer, Site site, CoreSlab cores);
+    /// <summary>Tells which cores the deltas after the next product will read; <paramref name="cores"/> is null when no row has any.</summary>
+    void AnnounceDeltas(int layer, Site site, CoreSlab? cores);
 
     /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
     void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);
+
+    /// <summary>y += s B A x on the segment's rows, with the factors that their adapter alone has. Unless a back end is faster, torch operations.</summary>
+    void AddPrivateDelta(PrivateSegment segment, PrivateSite site, Activation x, Activation y) => TorchPrivateParts.AddDelta(segment, site, x, y);
+
+    /// <summary>y += gain ⊙ source on the columns [column, column + gain.Length) of the segment's rows of y.</summary>
+    /// <param name="sourceRow">Row of the source that belongs to the segment's first. The source may be y itself.</param>
+    void AddScaled(PrivateSegment segment, PagedVector gain, Activation source, int sourceRow, Activation y, int column) =>
+        TorchPrivateParts.AddScaled(segment, gain, source, sourceRow, y, column);
+
+    /// <summary>y += bias on the columns [column, column + bias.Length) of the segment's rows.</summary>
+    void AddBias(PrivateSegment segment, PagedVector bias, Activation y, int column) => TorchPrivateParts.AddBias(segment, bias, y, column);
 }

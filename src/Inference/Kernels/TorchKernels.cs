@@ -111,7 +111,7 @@ internal sealed class TorchKernels : IKernels
         y.Rows(count).copy_(x.Rows(_step.Rows).index_select(0, ids));
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores)
+    public void AnnounceDeltas(int layer, Site site, CoreSlab? cores)
     {
         // Torch gathers the cores itself.
     }

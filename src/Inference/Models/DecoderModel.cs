@@ -25,6 +25,7 @@ internal sealed unsafe class DecoderModel : IDisposable
     private readonly Activation _product;
     private readonly Activation _wanted;
     private readonly Activation _logits;
+    private readonly AdaptedLinear _linear;
     private Tensor? _hostLogits;
 
     /// <param name="weights">Owned from here on, like the kernels.</param>
@@ -43,6 +44,7 @@ internal sealed unsafe class DecoderModel : IDisposable
         _product = new Activation(maxRows, config.IntermediateSize, dtype, device);
         _wanted = new Activation(LogitGroup, config.HiddenSize, dtype, device);
         _logits = new Activation(LogitGroup, config.VocabularySize, dtype, device);
+        _linear = new AdaptedLinear(kernels, maxRows, dtype, device);
     }
 
     public ModelConfig Config { get; }
@@ -59,22 +61,23 @@ internal sealed unsafe class DecoderModel : IDisposable
         foreach (Activation activation in Activations)
             activation.TrimViews();
         _kernels.BeginStep(step);
+        _linear.BeginStep(step, cores);
         _kernels.Embed(_weights.Embedding, _hidden);
         for (int i = 0; i < Config.Layers; i++)
         {
             DecoderLayer layer = _weights.Layers[i];
             _kernels.RmsNorm(_hidden, layer.AttentionNorm, Config.NormEpsilon, _normed, step.Rows);
-            Linear(step, i, Site.Qkv, cores, _normed, layer.Qkv, _qkv);
+            _linear.Run(i, Site.Qkv, _normed, layer.Qkv, _qkv);
             if (layer.HeadNorms is { } norms)
                 _kernels.NormalizeHeads(_qkv, norms.Query, norms.Key, Config.NormEpsilon);
             _kernels.RotateAndCache(_qkv, cache.Layers[i]);
             _kernels.Attend(_qkv, cache.Layers[i], Config.Windows[i], _context);
-            Linear(step, i, Site.Output, cores, _context, layer.Output, _hidden, accumulate: true);
+            _linear.Run(i, Site.Output, _context, layer.Output, _hidden, accumulate: true);
 
             _kernels.RmsNorm(_hidden, layer.MlpNorm, Config.NormEpsilon, _normed, step.Rows);
-            Linear(step, i, Site.GateUp, cores, _normed, layer.GateUp, _gateUp);
+            _linear.Run(i, Site.GateUp, _normed, layer.GateUp, _gateUp);
             _kernels.SiluMultiply(_gateUp, _product);
-            Linear(step, i, Site.Down, cores, _product, layer.Down, _hidden, accumulate: true);
+            _linear.Run(i, Site.Down, _product, layer.Down, _hidden, accumulate: true);
         }
     }
 
@@ -105,25 +108,9 @@ internal sealed unsafe class DecoderModel : IDisposable
     {
         foreach (Activation activation in Activations)
             activation.Dispose();
+        _linear.Dispose();
         _hostLogits?.Dispose();
         _kernels.Dispose();
         _weights.Dispose();
-    }
-
-    /// <summary>One linear layer of the base model and, on top, what the rows' adapters add to it.</summary>
-    private void Linear(
-        StepInput step, int layer, Site site, CoreSlab? cores, Activation x, LinearLayer linear, Activation y, bool accumulate = false)
-    {
-        if (step.Segments.Count > 0)
-            _kernels.AnnounceDeltas(layer, site, cores!);
-        _kernels.Linear(x, linear.Weight, y, step.Rows, accumulate);
-        if (linear.Bias is { } bias)
-            _kernels.AddBias(bias, y);
-        for (int i = 0; i < step.Segments.Count; i++)
-        {
-            ClusterSegment segment = step.Segments[i];
-            if (segment.Cluster.At(layer, site) is { } basis)
-                _kernels.AddDelta(segment, basis, cores!, x, y);
-        }
     }
 }

@@ -1,3 +1,4 @@
+using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Kernels;
 using Eigengate.Safetensors;
 using static TorchSharp.torch;
@@ -53,9 +54,11 @@ internal sealed class DecoderWeights : IDisposable
     /// <summary>[vocabulary, hidden]; the embedding itself when tied.</summary>
     public Matrix Head { get; private set; }
 
+    /// <param name="merged">An adapter without cores to add to the weights; null for none.</param>
     /// <exception cref="InvalidModelException">A tensor is missing, has another shape, or is not part of this model.</exception>
+    /// <exception cref="InvalidAdapterException">The adapter does not fit the model.</exception>
     /// <exception cref="SafetensorsException">A file is truncated or malformed.</exception>
-    public static DecoderWeights Load(string directory, ModelConfig config, ScalarType dtype, Device device)
+    public static DecoderWeights Load(string directory, ModelConfig config, ScalarType dtype, Device device, AdapterWeights? merged = null)
     {
         using var checkpoint = new Checkpoint(directory);
         using var reader = new WeightReader(checkpoint, dtype, device);
@@ -71,6 +74,8 @@ internal sealed class DecoderWeights : IDisposable
             else
                 weights.Head = reader.Matrix(hidden, ("lm_head.weight", config.VocabularySize));
             checkpoint.RefuseUnread();
+            if (merged is not null)
+                weights.Merge(merged, config);
             return weights;
         }
         catch
@@ -87,6 +92,26 @@ internal sealed class DecoderWeights : IDisposable
         if (!ReferenceEquals(Head, Embedding))
             Head.Dispose();
         Embedding.Dispose();
+    }
+
+    private void Merge(AdapterWeights adapter, ModelConfig config)
+    {
+        adapter.RequireFit(config);
+        if (adapter.Cores.Count > 0)
+            throw new InvalidAdapterException($"adapter '{adapter.Id}' has cores; only one that is all factors, gains and biases can be merged");
+        foreach (string name in adapter.PrivateModules)
+        {
+            AdaptedModule module = AdaptedModule.Parse(name, config);
+            DecoderLayer layer = _layers[module.Layer];
+            LinearLayer linear = module.Site switch
+            {
+                Site.Qkv => layer.Qkv,
+                Site.Output => layer.Output,
+                Site.GateUp => layer.GateUp,
+                _ => layer.Down,
+            };
+            linear.Merge(module.Column, module.DOut, adapter.Factors.GetValueOrDefault(name), adapter.Outputs.GetValueOrDefault(name));
+        }
     }
 
     private static DecoderLayer ReadLayer(WeightReader reader, ModelConfig config, string layer)

@@ -1,3 +1,4 @@
+using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Kernels;
 using Eigengate.Safetensors;
 using TorchSharp;
@@ -6,9 +7,45 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Models;
 
 /// <summary>A linear layer of the base model.</summary>
-/// <param name="Bias">[out], float32; null when the layer has none.</param>
-internal sealed record LinearLayer(Matrix Weight, Tensor? Bias) : IDisposable
+/// <param name="bias">[out], float32; null when the layer has none.</param>
+internal sealed class LinearLayer(Matrix weight, Tensor? bias) : IDisposable
 {
+    public Matrix Weight { get; } = weight;
+
+    public Tensor? Bias { get; private set; } = bias;
+
+    /// <summary>Adds an adapter to the rows of one module: W ← gb ⊙ W + gd ⊙ s B A, b ← b + db, rounded once.</summary>
+    /// <param name="row">First row of the module.</param>
+    /// <param name="rows">Its output width.</param>
+    public void Merge(int row, int rows, LoraFactors? factors, OutputVectors? outputs)
+    {
+        using var scope = torch.NewDisposeScope();
+        Device device = Weight.Weight.device;
+        Tensor target = Weight.Weight.narrow(0, row, rows), sum = target.to(ScalarType.Float32, copy: true);
+        if (outputs?.BaseGain is { } gain)
+            sum.mul_(Column(gain));
+        if (factors is not null)
+        {
+            float[] scaled = [.. factors.B.Select((b, i) => b * factors.Scale * (outputs?.DeltaGain?[i / factors.Rank] ?? 1))];
+            sum.addmm_(Uploaded(scaled, rows, factors.Rank), Uploaded(factors.A, factors.Rank, factors.DIn));
+        }
+
+        target.copy_(sum);
+        if (outputs?.Bias is not { } bias)
+            return;
+        Bias ??= TensorMemory.AllocateZeroed(ScalarType.Float32, device, Weight.Out);
+        Bias.narrow(0, row, rows).add_(Uploaded(bias, rows));
+
+        Tensor Column(float[] values) => Uploaded(values, values.Length, 1);
+
+        Tensor Uploaded(float[] values, params long[] shape) 
+        {
+            Tensor uploaded = TensorMemory.Upload(values, ScalarType.Float32, device, shape);
+            scope.Attach(uploaded);
+            return uploaded;
+        }
+    }
+
     public void Dispose()
     {
         Weight.Dispose();

@@ -30,7 +30,7 @@ internal sealed class Sequence
         Sampler = sampler;
         Output = output;
         Blocks = new KvBlockTable(
-            pool, request.Adapter is { } adapter ? new PrefixRoot(adapter.Id, adapter.Version, adapter.Slot.Cluster.Key) : PrefixRoot.BaseModel);
+            pool, request.Adapter is { } adapter ? new PrefixRoot(adapter.Id, adapter.Version, adapter.Slot.Cluster?.Key) : PrefixRoot.BaseModel);
         Scorer = request.Sampling.PromptLogprobs is { } top ? new PromptScorer(request.PromptIds, top) : null;
         _tokens = [.. request.PromptIds];
     }
@@ -74,8 +74,8 @@ internal sealed class Sequence
 
     public ResidentCluster? Cluster => Request.Adapter?.Slot.Cluster;
 
-    /// <summary>What its adapter adds beside the cluster's bases.</summary>
-    public ResidentCluster? Residual => Request.Adapter?.Slot.Residual;
+    /// <summary>What its adapter has beside the cluster's bases.</summary>
+    public PrivateParts? PrivateParts => Request.Adapter?.Slot.Parts;
 
     /// <summary>The adapter's row in the slab, or −1 for the base model.</summary>
     public int AdapterSlot => Request.Adapter?.Slot.Index ?? -1;

@@ -19,8 +19,7 @@ internal sealed class StepInput(int maxRows)
     private readonly List<SequenceRows> _sequences = [];
     private readonly List<ClusterSegment> _segments = [];
     private readonly List<int> _logitRows = [];
-    private int _clusterSegment;
-    private int _residualSegment;
+    private readonly List<PrivateSegment> _privateSegments = [];
 
     /// <summary>Tokens in the step.</summary>
     public int Rows { get; private set; }
@@ -39,11 +38,11 @@ internal sealed class StepInput(int maxRows)
 
     public IReadOnlyList<SequenceRows> Sequences => _sequences;
 
-    /// <summary>
-    /// Rows with an adapter, by cluster; rows of an adapter with a private residual are in a segment of that as well. Rows of
-    /// the base model alone are in none.
-    /// </summary>
+    /// <summary>Rows with an adapter that has cores, by cluster.</summary>
     public IReadOnlyList<ClusterSegment> Segments => _segments;
+
+    /// <summary>Rows with an adapter that has private parts, by adapter. A row may be in a segment of either kind, of both, or of none.</summary>
+    public IReadOnlyList<PrivateSegment> PrivateSegments => _privateSegments;
 
     /// <summary>Rows whose logits are wanted, ascending.</summary>
     public IReadOnlyList<int> LogitRows => _logitRows;
@@ -53,6 +52,7 @@ internal sealed class StepInput(int maxRows)
         Rows = 0;
         _sequences.Clear();
         _segments.Clear();
+        _privateSegments.Clear();
         _logitRows.Clear();
     }
 
@@ -76,22 +76,26 @@ internal sealed class StepInput(int maxRows)
         }
 
         _sequences.Add(new SequenceRows(sequence.Blocks, firstRow, tokens, sequence.Computed + tokens));
+        PrivateParts? parts = sequence.PrivateParts;
         if (sequence.Cluster is { } cluster)
-            AddToSegment(cluster, firstRow, tokens, ref _clusterSegment);
-        if (sequence.Residual is { } residual)
-            AddToSegment(residual, firstRow, tokens, ref _residualSegment);
+            AddToSegment(cluster, firstRow, tokens, parts is { Layout.HasCoreGains: true } ? parts : null);
+        if (parts is not null)
+            AddToSegment(parts, firstRow, tokens);
     }
 
-    /// <param name="last">Index of the segment that was last added to, of clusters or of residuals.</param>
-    private void AddToSegment(ResidentCluster cluster, int firstRow, int tokens, ref int last)
+    private void AddToSegment(ResidentCluster cluster, int firstRow, int tokens, PrivateParts? scaled)
     {
-        if (last < _segments.Count && ReferenceEquals(_segments[last].Cluster, cluster) && _segments[last].Start + _segments[last].Count == firstRow)
-        {
-            _segments[last] = _segments[last] with { Count = _segments[last].Count + tokens };
-            return;
-        }
+        if (_segments is [.., var last] && ReferenceEquals(last.Cluster, cluster) && ReferenceEquals(last.Scaled, scaled) && last.Start + last.Count == firstRow)
+            _segments[^1] = last with { Count = last.Count + tokens };
+        else
+            _segments.Add(new ClusterSegment(cluster, firstRow, tokens, scaled));
+    }
 
-        last = _segments.Count;
-        _segments.Add(new ClusterSegment(cluster, firstRow, tokens));
+    private void AddToSegment(PrivateParts parts, int firstRow, int tokens)
+    {
+        if (_privateSegments is [.., var last] && ReferenceEquals(last.Parts, parts) && last.Start + last.Count == firstRow)
+            _privateSegments[^1] = last with { Count = last.Count + tokens };
+        else
+            _privateSegments.Add(new PrivateSegment(parts, firstRow, tokens));
     }
 }

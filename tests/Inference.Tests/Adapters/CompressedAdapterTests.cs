@@ -28,12 +28,11 @@ public class CompressedAdapterTests
     {
         using var model = new TestModel();
         using Engine engine = Engine.Load(model.Directory, TestEngine.Options());
-        var factors = TestAdapters.Exact(model.Config, 1, 4);
-        AdapterWeights weights = ExactAdapter.Weights("exact", "v1", factors);
+        AdapterWeights weights = AdapterWeights.Exact("exact", "v1", TestAdapters.Exact(model.Config, 1, 4));
         int[] prompt = model.Prompt(12, 1);
-        Float64Decoder dense = TestAdapters.Dense(model, ExactAdapter.Basis(factors), weights);
+        Float64Decoder dense = TestAdapters.Dense(model, new Dictionary<string, ClusterBasis>(), weights);
 
-        int[] ids = engine.Generate(prompt, 8, engine.LoadExactAdapter("exact", "v1", factors));
+        int[] ids = engine.Generate(prompt, 8, engine.LoadAdapter(weights));
         Assert.Equal(Greedy(dense, prompt, 8), ids);
     }
 
@@ -91,7 +90,7 @@ public class CompressedAdapterTests
         ResidentAdapter? Lease(int i) => (i % 6) switch
         {
             0 => null,
-            1 => engine.LoadExactAdapter($"exact-{i}", "v1", TestAdapters.Exact(model.Config, i, 3)),
+            1 => engine.LoadAdapter(AdapterWeights.Exact($"exact-{i}", "v1", TestAdapters.Exact(model.Config, i, 3))),
             _ => engine.LoadAdapter(TestAdapters.Adapter($"adapter-{i}", $"cluster-{i % 3}", bases[i % 3], i)),
         };
 
@@ -116,9 +115,7 @@ public class CompressedAdapterTests
                 return null;
             if (i % 6 != 1)
                 return probe.Load(TestAdapters.Adapter($"adapter-{i}", $"cluster-{i % 3}", bases[i % 3], i));
-            var factors = TestAdapters.Exact(model.Config, i, 3);
-            AdapterWeights weights = ExactAdapter.Weights($"exact-{i}", "v1", factors);
-            return probe.Parts.Slots.Load(weights, probe.Parts.Bases.UseOrAdd(weights.ClusterKey, () => ExactAdapter.Basis(factors)));
+            return probe.Load(AdapterWeights.Exact($"exact-{i}", "v1", TestAdapters.Exact(model.Config, i, 3)));
         })];
     }
 

@@ -23,7 +23,7 @@ public class PrivateResidualTests
         float[][] expected = TestAdapters.Dense(model, bases, weights).Logits(prompt);
 
         Close.Assert(expected, probe.Logits(11, (prompt, adapter))[0], 3e-4);
-        float[][] coresAlone = TestAdapters.Dense(model, bases, weights with { Residuals = new Dictionary<string, ClusterBasis>() }).Logits(prompt);
+        float[][] coresAlone = TestAdapters.Dense(model, bases, weights with { Factors = new Dictionary<string, LoraFactors>() }).Logits(prompt);
         Assert.Contains(expected.Zip(coresAlone), p => Math.Abs(p.First[5] - p.Second[5]) > 0.1);
     }
 
@@ -96,16 +96,17 @@ public class PrivateResidualTests
         var bases = TestAdapters.Cluster(model.Config, 1, _ => (4, 3));
         engine.AddCluster("cluster", bases);
         AdapterWeights weights = TestAdapters.WithResidual(TestAdapters.Adapter("a", "cluster", bases, 1), model.Config, 1, 2, "mlp.up_proj");
-        ClusterBasis good = weights.Residuals["model.layers.0.mlp.up_proj"];
+        LoraFactors good = weights.Factors["model.layers.0.mlp.up_proj"];
         Refused("[32, 32]", "model.layers.0.self_attn.q_proj", good);
-        Refused("not finite", "model.layers.0.mlp.up_proj", good with { U = [.. good.U[1..], float.NaN] });
+        Refused("not finite", "model.layers.0.mlp.up_proj", good with { B = [.. good.B[1..], float.NaN] });
+        Refused("A [2, 32] and B [48, 2] were expected", "model.layers.0.mlp.up_proj", good with { A = good.A[1..] });
         Refused("cannot be adapted", "model.layers.0.input_layernorm", good);
         Assert.Equal(0, engine.Stats.AdapterSlotsUsed);
         Assert.True(engine.TryRemoveCluster("cluster"));
 
-        void Refused(string reason, string module, ClusterBasis residual) => Assert.Contains(
+        void Refused(string reason, string module, LoraFactors residual) => Assert.Contains(
             reason,
-            Assert.Throws<InvalidAdapterException>(() => engine.LoadAdapter(weights with { Residuals = new Dictionary<string, ClusterBasis> { [module] = residual } })).Message,
+            Assert.Throws<InvalidAdapterException>(() => engine.LoadAdapter(weights with { Factors = new Dictionary<string, LoraFactors> { [module] = residual } })).Message,
             StringComparison.Ordinal);
     }
 }

@@ -20,7 +20,7 @@ internal sealed unsafe class CorePrefetch
     private int _linesLeft;
 
     /// <summary>Plans the bases and cores of one site, in the order in which rows read them; what was planned before is forgotten.</summary>
-    public void Plan(StepInput step, int layer, Site site, CoreSlab cores, int elementBytes)
+    public void Plan(StepInput step, int layer, Site site, CoreSlab? cores, int elementBytes)
     {
         _planned.Clear();
         _at = _line = _linesLeft = 0;
@@ -38,9 +38,11 @@ internal sealed unsafe class CorePrefetch
                 if (slot == previous)
                     continue;
                 previous = slot;
-                Add((nint)(cores.Address + ((long)slot * cores.Pitch) + basis.CoreOffset), basis.CoreLines);
+                Add((nint)(cores!.Address + ((long)slot * cores.Pitch) + basis.CoreOffset), basis.CoreLines);
             }
         }
+
+        PlanPages(step, layer, site);
     }
 
     /// <summary>Brings one core into the first-level cache, for the row after the one that is computed.</summary>
@@ -71,6 +73,20 @@ internal sealed unsafe class CorePrefetch
                 _at++;
                 _line = 0;
             }
+        }
+    }
+
+    /// <summary>The A of the first adapters that have private factors here; each brings what follows itself.</summary>
+    private void PlanPages(StepInput step, int layer, Site site)
+    {
+        foreach (PrivateSegment segment in step.PrivateSegments)
+        {
+            if (_linesLeft >= MostLines || segment.Parts.At(layer, site) is not { ShrinkWidth: > 0 } parts)
+                continue;
+            PagePool pool = segment.Parts.Pool;
+            int end = parts.FirstA + (parts.ShrinkWidth * pool.PagesOf(parts.DIn));
+            for (int page = parts.FirstA; page < end; page++)
+                Add((nint)pool.Address + (nint)((long)segment.Parts.Pages[page] * pool.PageBytes), pool.PageBytes / LineBytes);
         }
     }
 

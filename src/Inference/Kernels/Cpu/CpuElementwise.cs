@@ -44,6 +44,30 @@ internal static unsafe class CpuElementwise
             T.Write(y + i, T.Read(y + i) + x[i]);
     }
 
+    /// <summary>y += x</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Add<T>(T* x, T* y, int width)
+        where T : unmanaged, IElement<T>
+    {
+        int i = 0;
+        for (; i + Lanes <= width; i += Lanes)
+            T.Store(y + i, T.Load(y + i) + T.Load(x + i));
+        for (; i < width; i++)
+            T.Write(y + i, T.Read(y + i) + T.Read(x + i));
+    }
+
+    /// <summary>y += gain · x</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddProduct<T>(T* gain, T* x, T* y, int width)
+        where T : unmanaged, IElement<T>
+    {
+        int i = 0;
+        for (; i + Lanes <= width; i += Lanes)
+            T.Store(y + i, Vector512.FusedMultiplyAdd(T.Load(gain + i), T.Load(x + i), T.Load(y + i)));
+        for (; i < width; i++)
+            T.Write(y + i, T.Read(y + i) + (T.Read(gain + i) * T.Read(x + i)));
+    }
+
     /// <summary>product = gate / (1 + exp(−gate)) · up</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SiluMultiply<T>(T* gate, T* up, T* product, int width)

@@ -11,7 +11,7 @@ namespace Eigengate.Inference.Kernels.Cpu;
 /// The forward pass on the CPU: fused loops for everything but large matrix products, which stay with torch. Works in
 /// place on preallocated memory, so a decode step allocates nothing.
 /// </summary>
-internal sealed unsafe class CpuKernels<T> : IKernels
+internal sealed unsafe partial class CpuKernels<T> : IKernels
     where T : unmanaged, IElement<T>
 {
     /// <summary>Weights of at most this many numbers are multiplied here for any number of rows up to <see cref="SmallRows"/>.</summary>
@@ -146,7 +146,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
             NativeMemory.Copy(Row(x, rows[first + i]), Row(y, i), bytes);
     }
 
-    public void AnnounceDeltas(int layer, Site site, CoreSlab cores) => _prefetch.Plan(_step, layer, site, cores, sizeof(T));
+    public void AnnounceDeltas(int layer, Site site, CoreSlab? cores) => _prefetch.Plan(_step, layer, site, cores, sizeof(T));
 
     public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
@@ -174,6 +174,7 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         NativeMemory.AlignedFree(_scores);
         NativeMemory.AlignedFree(_mixed);
         NativeMemory.AlignedFree(_mixedCores);
+        NativeMemory.AlignedFree(_privateShrink);
         _shrink?.Dispose();
         _cores?.Dispose();
     }
