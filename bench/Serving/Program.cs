@@ -26,30 +26,40 @@ var threads = new Option<int?>("--threads") { Description = "Compute threads; al
 var prompts = new Option<string>("--prompts") { Description = "The sonnets", DefaultValueFactory = _ => "../shared/data/prompts/sonnets.jsonl" };
 var popularity = new Option<Popularity>("--popularity") { Description = "How adapters are drawn", DefaultValueFactory = _ => Popularity.Uniform };
 var sizes = new Option<BundleSizes>("--sizes") { Description = "Clusters and basis ranks of the bundles", DefaultValueFactory = _ => BundleSizes.Rank16 };
-var turns = new Option<int>("--rounds") { Description = "Interleaved rounds; the median of their ratios is reported", DefaultValueFactory = _ => 3 };
-var requests = new Option<int>("--requests") { Description = "Requests in a turn", DefaultValueFactory = _ => 48 };
-var inFlight = new Option<int>("--in-flight") { Description = "Requests at once", DefaultValueFactory = _ => 32 };
+var turns = new Option<int>("--rounds") { Description = "Interleaved rounds; the median of their ratios is reported", DefaultValueFactory = _ => 4 };
+var requests = new Option<int>("--requests") { Description = "Requests in a turn", DefaultValueFactory = _ => 24 };
+var inFlight = new Option<int>("--in-flight") { Description = "Requests at once", DefaultValueFactory = _ => 24 };
 var plot = new Option<string?>("--plot") { Description = "Write the ratios as an SVG picture" };
 var quick = new Option<bool>("--quick") { Description = "One short round: whether it works, not how fast" };
 
-var adapters = new Command("adapters", "Throughput and time to first token from 1 to 1,024 compressed adapters against one merged adapter; step time outside of the kernels")
-{
-    shape, dtype, threads, prompts, popularity, sizes, turns, requests, inFlight, plot, quick,
-};
-adapters.SetAction((options, cancel) => ManyAdaptersBenchmark.RunAsync(
-    new ManyAdaptersOptions
-    {
-        Shape = options.GetValue(shape) == "135m" ? ModelShape.Small : ModelShape.TinyLlama,
-        DType = options.GetValue(dtype),
-        Threads = options.GetValue(threads),
-        Prompts = options.GetValue(prompts)!,
-        Popularity = options.GetValue(popularity),
-        Sizes = options.GetValue(sizes),
-        Rounds = options.GetValue(quick) ? 1 : options.GetValue(turns),
-        Requests = options.GetValue(quick) ? 16 : options.GetValue(requests),
-        InFlight = options.GetValue(quick) ? 16 : options.GetValue(inFlight),
-        Plot = options.GetValue(plot),
-    },
-    cancel));
+Option[] shared = [shape, dtype, threads, prompts, popularity, sizes, turns, requests, inFlight, quick];
+Command throughput = Experiment("adapters", "Requests per second with 1 to 1,024 compressed adapters against one merged adapter; step time outside of the kernels");
+throughput.Options.Add(plot);
+throughput.SetAction((options, cancel) => ThroughputExperiment.RunAsync(Read(options), options.GetValue(plot), cancel));
+Command firstToken = Experiment("first-token", "Time to first token with 1,024 compressed adapters against one, requests arriving at random");
+firstToken.SetAction((options, cancel) => FirstTokenExperiment.RunAsync(Read(options), cancel));
+Command equalMemory = Experiment("equal-memory", "Compressed adapters against uncompressed ones in a pool of as many bytes");
+equalMemory.SetAction((options, cancel) => EqualMemoryExperiment.RunAsync(Read(options), cancel));
 
-return await new RootCommand("Measures serving: the demo as it is served, and the engine with up to 1,024 adapters") { speed, quality, adapters }.Parse(args).InvokeAsync();
+return await new RootCommand("Measures serving: the demo as it is served, and the engine with up to 1,024 adapters") { speed, quality, throughput, firstToken, equalMemory }.Parse(args).InvokeAsync();
+
+Command Experiment(string name, string description)
+{
+    var command = new Command(name, description);
+    foreach (Option option in shared)
+        command.Options.Add(option);
+    return command;
+}
+
+LabOptions Read(ParseResult options) => new()
+{
+    Shape = options.GetValue(shape) == "135m" ? ModelShape.Small : ModelShape.TinyLlama,
+    DType = options.GetValue(dtype),
+    Threads = options.GetValue(threads),
+    Prompts = options.GetValue(prompts)!,
+    Popularity = options.GetValue(popularity),
+    Sizes = options.GetValue(sizes),
+    Rounds = options.GetValue(quick) ? 1 : options.GetValue(turns),
+    Requests = options.GetValue(quick) ? 8 : options.GetValue(requests),
+    InFlight = options.GetValue(quick) ? 8 : options.GetValue(inFlight),
+};

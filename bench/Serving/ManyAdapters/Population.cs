@@ -19,13 +19,14 @@ internal sealed class Population
     private readonly IReadOnlyDictionary<string, ClusterBasis> _basis;
     private readonly string _name;
 
-    public Population(ModelConfig config, int adapters, int clusters, int rank, int seed)
+    public Population(ModelConfig config, int adapters, BundleSizes sizes)
     {
+        var (clusters, rank) = Size(sizes, adapters);
         Adapters = adapters;
         Clusters = clusters;
         Rank = rank;
         _name = $"{adapters}x{clusters}x{rank}";
-        var random = new Random(seed);
+        var random = new Random(adapters);
         _basis = Modules(config).ToDictionary(m => m.Name, m => new ClusterBasis(
             Values.Random(random, m.Out * rank, 1 / MathF.Sqrt(m.Out)), Values.Random(random, m.In * rank, 1 / MathF.Sqrt(m.In)), m.Out, m.In, rank, rank));
     }
@@ -37,11 +38,12 @@ internal sealed class Population
     /// <summary>Of the bases.</summary>
     public int Rank { get; }
 
-    /// <summary>Of all bases and cores, float32.</summary>
-    public long Bytes => (4L * Clusters * _basis.Values.Sum(b => (long)b.U.Length + b.V.Length)) + (4L * Adapters * _basis.Values.Sum(b => b.RU * b.RV));
+    /// <summary>On the device: the bases in the model's number type, the cores in float32.</summary>
+    public long Bytes(int elementSize) =>
+        (elementSize * Clusters * _basis.Values.Sum(b => (long)b.U.Length + b.V.Length)) + (sizeof(float) * (long)Adapters * _basis.Values.Sum(b => b.RU * b.RV));
 
     /// <summary>Clusters and basis rank for a number of adapters of rank 16.</summary>
-    public static (int Clusters, int Rank) Size(BundleSizes sizes, int adapters) => (sizes, adapters) switch
+    private static (int Clusters, int Rank) Size(BundleSizes sizes, int adapters) => (sizes, adapters) switch
     {
         (BundleSizes.Rank16, _) => (adapters <= 64 ? 1 : adapters <= 256 ? 10 : 25, 16),
         _ => PaperSize(adapters),
@@ -73,8 +75,11 @@ internal sealed class Population
             engine.LoadAdapter(Weights(i)).Dispose();
     }
 
-    public ResidentAdapter Acquire(Engine engine, int adapter) =>
-        engine.TryAcquire(Id(adapter), "1", out ResidentAdapter? lease) ? lease : throw new InvalidOperationException($"adapter {Id(adapter)} was evicted");
+    /// <summary>Gives each request the adapter that was drawn for it.</summary>
+    public Func<int, ValueTask<ResidentAdapter?>> Drawn(Engine engine, int[] adapters) => request =>
+        engine.TryAcquire(Id(adapters[request]), "1", out ResidentAdapter? lease)
+            ? ValueTask.FromResult<ResidentAdapter?>(lease)
+            : throw new InvalidOperationException($"adapter {Id(adapters[request])} was evicted");
 
     private AdapterWeights Weights(int adapter)
     {
