@@ -59,9 +59,9 @@ internal sealed class EngineUnderTest : IAsyncDisposable
     /// <summary>Share of the step time that is not the model's, while sequences with an adapter each decode.</summary>
     public async Task<double> ShareOutsideModelAsync(int batch, int steps, CancellationToken cancel)
     {
-        TimeSpan step = _loop.Engine.StepTime, model = _loop.Engine.ModelTime;
+        TimeSpan step = _loop.Engine.Metrics.StepTime, model = _loop.Engine.Metrics.ModelTime;
         await AdaptersSecondsAsync(batch, 1, steps, cancel);
-        return 1 - ((_loop.Engine.ModelTime - model) / (_loop.Engine.StepTime - step));
+        return 1 - ((_loop.Engine.Metrics.ModelTime - model) / (_loop.Engine.Metrics.StepTime - step));
     }
 
     public int[] Prompt(int seed, int length) =>

@@ -15,6 +15,9 @@ namespace Eigengate.ComputeNode;
 /// <summary>A running compute node: one engine behind an HTTP server, announced in the index.</summary>
 public sealed class NodeHost : IAsyncDisposable
 {
+    /// <summary>Log category of the lines on requests: one each on information level, and what went wrong with one.</summary>
+    public const string RequestLog = "Eigengate.Requests";
+
     private readonly WebApplication _app;
     private readonly NodeResources _resources;
 
@@ -112,7 +115,7 @@ public sealed class NodeHost : IAsyncDisposable
     private static void Map(WebApplication app)
     {
         app.UseRequestIds();
-        app.UseErrorResponses(app.Services.GetRequiredService<ILogger<NodeHost>>());
+        app.UseErrorResponses(app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(RequestLog));
         app.MapGeneration();
         app.MapModels();
         app.MapTokenization();

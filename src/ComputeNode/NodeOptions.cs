@@ -52,6 +52,9 @@ public sealed record NodeOptions
     /// <summary>Public names of the base model, the first one in responses; null: the name of its folder, or of the adapter that is merged into it.</summary>
     public IReadOnlyList<string>? ServedModelNames { get; init; }
 
+    /// <summary>Usage says how many prompt tokens came from the prefix cache: <c>prompt_tokens_details.cached_tokens</c> (spec/http-api.md §5.3).</summary>
+    public bool PromptTokensDetails { get; init; }
+
     /// <summary>How long fetching an adapter and waiting for a free slot may take together.</summary>
     public TimeSpan AdapterLoadTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

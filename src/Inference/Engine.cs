@@ -22,23 +22,22 @@ public sealed class Engine : IDisposable
     private readonly Scheduler _scheduler;
     private readonly KvBlockPool _pool;
     private readonly StepInput _input;
+    private readonly WaitingRoom _room;
     private readonly ConcurrentQueue<Sequence> _inbox = new();
     private readonly ConcurrentQueue<Sequence> _aborts = new();
     private readonly List<ScheduledSequence> _batch = [];
-    private int _queued;
     private long _steps;
     private long _promptTokens;
     private long _generatedTokens;
-    private long _stepTicks;
-    private long _modelTicks;
 
     internal Engine(EngineParts parts)
     {
         _parts = parts;
         Options = parts.Options;
         _pool = new KvBlockPool(parts.KvBlocks, Options.BlockSize, Options.PrefixCache ? new PrefixIndex(parts.KvBlocks, Options.BlockSize) : null);
-        _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens);
+        _scheduler = new Scheduler(_pool, Options.MaxSequences, Options.MaxBatchedTokens, Config.Windows.Max());
         _input = new StepInput(Options.MaxBatchedTokens);
+        _room = new WaitingRoom(Options.MaxWaiting);
         MaxModelLength = Math.Min(parts.MaxModelLength, parts.KvBlocks * Options.BlockSize);
         Metrics = new EngineMetrics(MaxModelLength);
     }
@@ -60,12 +59,6 @@ public sealed class Engine : IDisposable
         _scheduler.Running.Count, _scheduler.Waiting.Count + _inbox.Count, _pool.Used, _pool.Count, Adapters.SlotsUsed, Adapters.Slots,
         Volatile.Read(ref _steps), Volatile.Read(ref _promptTokens), Volatile.Read(ref _generatedTokens), _scheduler.Preemptions,
         _scheduler.PrefixQueries, _scheduler.PrefixHits);
-
-    /// <summary>Time that steps took since load. Readable from any thread; exact between steps.</summary>
-    public TimeSpan StepTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _stepTicks));
-
-    /// <summary>The part of <see cref="StepTime"/> in the model: everything but scheduling, sampling and events.</summary>
-    public TimeSpan ModelTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _modelTicks));
 
     /// <summary>The adapters on the device. Readable from any thread.</summary>
     public AdapterStats Adapters => _parts.Slots.Stats;
@@ -139,7 +132,7 @@ public sealed class Engine : IDisposable
     {
         using var inference = torch.inference_mode();
         using var scope = torch.NewDisposeScope();
-        long begun = Stopwatch.GetTimestamp();
+        long began = Stopwatch.GetTimestamp();
         TakeInbox();
         FinishAborted();
         Schedule();
@@ -157,8 +150,8 @@ public sealed class Engine : IDisposable
                 Fail(scheduled.Sequence, e);
         }
 
+        Metrics.StepEnded(began);
         Volatile.Write(ref _steps, _steps + 1);
-        Volatile.Write(ref _stepTicks, _stepTicks + Stopwatch.GetTimestamp() - begun);
         return true;
     }
 
@@ -169,7 +162,7 @@ public sealed class Engine : IDisposable
     public void Dispose() => _parts.Dispose();
 
     /// <summary>Queues a sequence and takes over its adapter lease. Thread-safe.</summary>
-    /// <exception cref="EngineOverloadedException">The waiting queue is full.</exception>
+    /// <exception cref="EngineOverloadedException">The waiting queue has no room, or none for this caller.</exception>
     /// <exception cref="ArgumentException">The prompt is empty, too long, or has ids outside the vocabulary.</exception>
     internal Sequence Submit(GenerationRequest request, ChannelWriter<GenerationEvent> events)
     {
@@ -180,19 +173,14 @@ public sealed class Engine : IDisposable
             events,
             new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
             new OutputText(Tokenizer, request.Sampling));
-        if (Interlocked.Increment(ref _queued) > Options.MaxWaiting)
-        {
-            Interlocked.Decrement(ref _queued);
-            throw new EngineOverloadedException($"{Options.MaxWaiting} sequences are already waiting");
-        }
-
+        _room.Enter(sequence.Caller);
         try
         {
             request.Adapter?.Transfer();
         }
         catch
         {
-            Interlocked.Decrement(ref _queued);
+            _room.Leave(sequence.Caller);
             throw;
         }
 
@@ -305,12 +293,12 @@ public sealed class Engine : IDisposable
             _input.Add(scheduled, allLogits: sequence.Scorer is { Done: false }, lastLogits: chooses);
         }
 
-        long begun = Stopwatch.GetTimestamp();
+        long began = Stopwatch.GetTimestamp();
         _parts.Model.Forward(_input, _parts.Cache, _parts.Slots.BeginStep());
-        Volatile.Write(ref _modelTicks, _modelTicks + Stopwatch.GetTimestamp() - begun);
+        Metrics.ModelEnded(began);
         Metrics.Stepped(_input.Rows);
         foreach (ScheduledSequence scheduled in _batch)
-            Scheduler.Commit(scheduled);
+            _scheduler.Commit(scheduled);
     }
 
     private void SampleAndCommit()
@@ -319,9 +307,9 @@ public sealed class Engine : IDisposable
         for (int first = 0; first < _input.LogitRows.Count; first += group)
         {
             int count = Math.Min(group, _input.LogitRows.Count - first);
-            long begun = Stopwatch.GetTimestamp();
+            long began = Stopwatch.GetTimestamp();
             _parts.Model.Logits(_input, first, count);
-            Volatile.Write(ref _modelTicks, _modelTicks + Stopwatch.GetTimestamp() - begun);
+            Metrics.ModelEnded(began);
             for (int i = 0; i < count; i++)
             {
                 int row = _input.LogitRows[first + i];
@@ -386,7 +374,7 @@ public sealed class Engine : IDisposable
     {
         if (!End(sequence, finished.Reason))
             return;
-        sequence.Events.TryWrite(finished);
+        sequence.Events.TryWrite(finished with { CachedPromptTokens = sequence.CachedPromptTokens ?? 0 });
         sequence.Events.TryComplete();
     }
 
@@ -404,7 +392,7 @@ public sealed class Engine : IDisposable
             return false;
         Metrics.Ended(sequence, reason);
         if (!sequence.Started)
-            Interlocked.Decrement(ref _queued);
+            _room.Leave(sequence.Caller);
         sequence.Request.Adapter?.ReleaseTransferred();
         return true;
     }
@@ -415,7 +403,7 @@ public sealed class Engine : IDisposable
             return;
         sequence.Started = true;
         Metrics.Started(sequence);
-        Interlocked.Decrement(ref _queued);
+        _room.Leave(sequence.Caller);
         Volatile.Write(ref _promptTokens, _promptTokens + sequence.PromptLength);
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Eigengate.Inference.Scheduling;
 
 namespace Eigengate.Inference;
 
@@ -40,7 +41,10 @@ public sealed record EngineOptions
     public int MaxBatchedTokens { get; init; } = 2048;
 
     /// <summary>Sequences that wait to run; more are refused.</summary>
-    public int MaxWaiting { get; init; } = 1024;
+    public int MaxWaiting { get; init; } = 2048;
+
+    /// <summary>How many of them can be one caller's: some places are always left for others.</summary>
+    public int MaxWaitingOfOneCaller => WaitingRoom.MostOf(MaxWaiting);
 
     /// <summary>Adapters on the device. Each slot is as wide as the largest cluster's cores; on the CPU only used ones take memory.</summary>
     public int AdapterSlots { get; init; } = 1024;

@@ -47,4 +47,8 @@ public sealed record TokenGenerated(int TokenId, string Text, TokenLogprobs? Log
 /// <param name="Reason">Why it ended.</param>
 /// <param name="StopTokenId">The stop id that ended it, unless it was the primary EOS.</param>
 /// <param name="StopString">The stop string that ended it.</param>
-public sealed record GenerationFinished(string Text, FinishReason Reason, int? StopTokenId = null, string? StopString = null) : GenerationEvent;
+public sealed record GenerationFinished(string Text, FinishReason Reason, int? StopTokenId = null, string? StopString = null) : GenerationEvent
+{
+    /// <summary>Leading prompt tokens that were found in the prefix cache when the sequence first ran.</summary>
+    public int CachedPromptTokens { get; init; }
+}

@@ -12,6 +12,9 @@ public static class RoutingHeaders
     /// <summary>The adapter version pinned at admission (spec/http-api.md §4); absent for the base.</summary>
     public const string AdapterVersion = "X-Eigengate-Adapter-Version";
 
+    /// <summary>Whose request it is, see <see cref="CallerId"/>; on every generation request.</summary>
+    public const string Caller = "X-Eigengate-Caller";
+
     /// <summary>The client's request id, or the one made for it (§2.1).</summary>
     public const string RequestId = "X-Request-Id";
 }

@@ -82,7 +82,7 @@ public class EngineStepTests
         engine.AddCluster("cluster", bases);
         var random = new Random(5);
         var streams = new List<TestStream>();
-        for (int step = 0; step < 3000; step++)
+        for (int step = 0; step < 10_000; step++)
         {
             if (random.Next(3) == 0)
             {

@@ -31,22 +31,25 @@ internal sealed class ModelProbe : IDisposable
         var pool = new KvBlockPool(_parts.KvBlocks, _parts.Options.BlockSize);
         Sequence[] sequences = [.. prompts.Select((p, i) => Sequence(pool, p.Tokens, p.Adapter, i))];
         var logits = sequences.Select(_ => new List<float[]>()).ToArray();
+        var scheduler = new Scheduler(pool, sequences.Length, _parts.Options.MaxBatchedTokens, _parts.Model.Config.Windows.Max());
         var input = new StepInput(_parts.Options.MaxBatchedTokens);
         int[] order = [.. Enumerable.Range(0, sequences.Length).OrderBy(i => sequences[i].Cluster?.Key, StringComparer.Ordinal)];
         while (sequences.Any(s => s.Remaining > 0))
         {
             input.Clear();
             var rows = new List<int>();
+            var step = new List<ScheduledSequence>();
             foreach (int i in order.Where(i => sequences[i].Remaining > 0))
             {
                 var scheduled = new ScheduledSequence(sequences[i], Math.Min(chunk, sequences[i].Remaining));
                 Assert.True(sequences[i].Blocks.TryReserve(sequences[i].Computed + scheduled.Tokens));
                 input.Add(scheduled, allLogits: true, lastLogits: true);
-                Scheduler.Commit(scheduled);
+                step.Add(scheduled);
                 rows.AddRange(Enumerable.Repeat(i, scheduled.Tokens));
             }
 
             _parts.Model.Forward(input, _parts.Cache, _parts.Slots.BeginStep());
+            step.ForEach(scheduler.Commit);
             for (int first = 0; first < rows.Count; first += _parts.Model.LogitGroup)
             {
                 int count = Math.Min(_parts.Model.LogitGroup, rows.Count - first);

@@ -15,7 +15,7 @@ internal sealed class GatewaySettings
         AllowMultipleArgumentsPerToken = true,
     };
 
-    public Option<int> MaxInFlight { get; } = new("--max-in-flight") { Description = "Requests in flight at once; more are answered 429", HelpName = "N", DefaultValueFactory = _ => 1024 };
+    public Option<int> MaxInFlight { get; } = new("--max-in-flight") { Description = "Requests in flight at once; more are answered 429. One caller (API key or address) gets at most 7/8 of them", HelpName = "N", DefaultValueFactory = _ => 1024 };
 
     public IEnumerable<Option> All => [Urls, ApiKey, MaxInFlight];
 

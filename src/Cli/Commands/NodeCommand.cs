@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Eigengate.ComputeNode;
+using Microsoft.Extensions.Logging;
 
 namespace Eigengate.Cli.Commands;
 
@@ -43,7 +44,7 @@ internal static class NodeCommand
             Clusters = options.GetValue(Cluster) is { Length: > 0 } clusters ? clusters : null,
             AdvertisedUrl = options.GetValue(Advertise),
         };
-        await using NodeHost host = await NodeHost.StartAsync(node, cancel: cancel);
+        await using NodeHost host = await NodeHost.StartAsync(node, Settings.Logging(options, LogLevel.Information), cancel);
         Console.WriteLine($"index    {node.Index}");
         Console.WriteLine($"node     {host.Url}");
         await host.WaitForShutdownAsync(cancel);

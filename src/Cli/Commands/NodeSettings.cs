@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Eigengate.ComputeNode;
 using Eigengate.Inference;
+using Microsoft.Extensions.Logging;
 
 namespace Eigengate.Cli.Commands;
 
@@ -52,9 +53,27 @@ internal sealed class NodeSettings
 
     public Option<bool> EnforceEager { get; } = new("--enforce-eager") { Description = "With --device cuda: launch every operation of a decode step by itself instead of as a recorded CUDA graph" };
 
+    public Option<bool> PromptTokensDetails { get; } = new("--enable-prompt-tokens-details") { Description = "Report prompt tokens found in the prefix cache as usage.prompt_tokens_details.cached_tokens" };
+
+    public Option<bool> NoRequestLog { get; } = new("--disable-log-requests") { Description = "No log line per request (ids, counts and times; never text)" };
+
     public IEnumerable<Option> All =>
-        [Model, Bundle, Adapters, Exact, Merge, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, AdapterPool, AdapterCache, MaxSequences, Threads,
-         NoPrefixCache, EnforceEager];
+    [
+        Model, Bundle, Adapters, Exact, Merge, Device, Dtype, ServedModelName, MaxModelLength, KvCache, AdapterSlots, AdapterPool, AdapterCache, MaxSequences, Threads,
+        NoPrefixCache, EnforceEager, PromptTokensDetails, NoRequestLog,
+    ];
+
+    /// <summary>To the console: a line for every request unless switched off, and of the rest what is at least at this level.</summary>
+    public Action<ILoggingBuilder> Logging(ParseResult options, LogLevel rest) => logging => logging
+        .ClearProviders()
+        .AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "HH:mm:ss.fff ";
+            console.UseUtcTimestamp = true;
+        })
+        .SetMinimumLevel(rest)
+        .AddFilter(NodeHost.RequestLog, options.GetValue(NoRequestLog) ? LogLevel.Warning : LogLevel.Information);
 
     public NodeOptions Read(ParseResult options, string model, string? bundle, string index, string urls) => new()
     {
@@ -67,6 +86,7 @@ internal sealed class NodeSettings
         Index = index,
         Urls = urls,
         ServedModelNames = options.GetValue(ServedModelName) is { Length: > 0 } names ? names : null,
+        PromptTokensDetails = options.GetValue(PromptTokensDetails),
         Engine = new EngineOptions
         {
             Device = options.GetValue(Device)!,

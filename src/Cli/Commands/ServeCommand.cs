@@ -44,6 +44,7 @@ internal static class ServeCommand
         string? bundle = options.GetValue(Node.Bundle) ?? (options.GetValue(Node.Adapters) is null ? demo?.Bundle : null);
         bool needsOriginals = options.GetValue(Node.Exact) || options.GetValue(Node.Merge) is not null;
 
+        Action<ILoggingBuilder> logging = Node.Logging(options, LogLevel.Warning);
         string? redis = options.GetValue(Redis);
         await using EmbeddedGarnet? garnet = redis is null ? await EmbeddedGarnet.StartAsync(cancel: cancel) : null;
         string index = redis ?? garnet!.Address;
@@ -51,15 +52,13 @@ internal static class ServeCommand
         NodeOptions settings = Node.Read(options, model, bundle, index, "http://127.0.0.1:0");
         if (needsOriginals)
             settings = settings with { AdapterDirectory = settings.AdapterDirectory ?? demo?.Adapters };
-        await using NodeHost node = await NodeHost.StartAsync(settings, Quiet, cancel);
-        await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, Quiet);
+        await using NodeHost node = await NodeHost.StartAsync(settings, logging, cancel);
+        await using WebApplication gateway = GatewayHost.Build(Gateway.Read(options, index), options.GetValue(Gateway.Urls)!, logging);
         await gateway.StartAsync(cancel);
 
         await WelcomeAsync(model, needsOriginals ? null : bundle, settings.MergedAdapter, index, embedded: garnet is not null, node.Url, gateway.Urls.First(), demo, Stopwatch.GetElapsedTime(started));
         await gateway.WaitForShutdownAsync(cancel);
     }
-
-    private static void Quiet(ILoggingBuilder logging) => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Warning);
 
     private static async Task WelcomeAsync(
         string model, string? bundle, string? merged, string index, bool embedded, string node, string gateway, DemoFiles? demo, TimeSpan startup)

@@ -7,6 +7,7 @@ using Eigengate.ComputeNode.Metrics;
 using Eigengate.ComputeNode.Requests;
 using Eigengate.ComputeNode.Responses;
 using Eigengate.Inference;
+using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -20,10 +21,11 @@ internal sealed class GenerationHandler(
     NodeResources resources,
     NodeActivity activity,
     RequestMetrics metrics,
-    RequestLimits limits,
+    NodeOptions options,
     TimeProvider time,
-    ILogger<GenerationHandler> logger)
+    ILoggerFactory logging)
 {
+    private readonly ILogger _log = logging.CreateLogger(NodeHost.RequestLog);
     private readonly EngineLoop _loop = resources.Loop;
 
     /// <param name="context">The request.</param>
@@ -40,18 +42,18 @@ internal sealed class GenerationHandler(
 
         IGenerationInput input = await ReadAsync(context, read, cancel);
         PinnedAdapter? adapter = await catalog.ResolveAsync(context.Request.Headers, input.Fields.Model, cancel);
-        GenerationPlan plan = GenerationPlan.Create(input, model, _loop.Engine.Options.MaxWaiting, cancel);
+        GenerationPlan plan = GenerationPlan.Create(input, model, _loop.Engine.Options.MaxWaitingOfOneCaller, cancel);
         var header = new AnswerHeader(context.TraceIdentifier, adapter?.Id ?? BaseName(input.Fields.Model), time.GetUtcNow().ToUnixTimeSeconds());
-        var answer = new GenerationAnswer(plan, model.Tokenizer, format(plan, header));
+        var answer = new GenerationAnswer(plan, model.Tokenizer, format(plan, header), options.PromptTokensDetails);
         TimeSpan? firstEvent = null;
         try
         {
             using AdapterLeases? leases = adapter is null ? null : await AcquireAsync(adapter, plan.Sequences, cancel);
-            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, arrived, leases?.Leases);
+            IReadOnlyList<GenerationRequest> sequences = plan.ToSequences(context.TraceIdentifier, arrived, leases?.Leases, CallerOf(context));
             await using SequenceGroup group = await SequenceGroup.StartAsync(sequences, _loop.GenerateAsync, activity.Ending, cancel);
             firstEvent = Stopwatch.GetElapsedTime(arrived);
             if (plan.Fields.Stream)
-                await answer.StreamAsync(group, context, logger, cancel);
+                await answer.StreamAsync(group, context, _log, cancel);
             else
                 await answer.RespondAsync(group, context.Response, cancel);
             End(answer.Outcome);
@@ -66,12 +68,16 @@ internal sealed class GenerationHandler(
         void End(string outcome)
         {
             metrics.Ended(plan, answer);
-            logger.LogInformation(
+            _log.LogInformation(
                 "Request {RequestId}: {Model}, version {Version}, {PromptTokens} prompt and {CompletionTokens} completion tokens in {Choices} choices, {Outcome}, first event after {FirstMs:0} ms, total {TotalMs:0} ms",
                 context.TraceIdentifier, header.Model, adapter?.Version ?? "base", plan.PromptTokens, answer.CompletionTokens, plan.Sequences, outcome,
                 firstEvent?.TotalMilliseconds, Stopwatch.GetElapsedTime(arrived).TotalMilliseconds);
         }
     }
+
+    /// <summary>As the gateway says, or the address of a client that came without one.</summary>
+    private static string CallerOf(HttpContext context) =>
+        context.Request.Headers[RoutingHeaders.Caller] is [{ } caller] && CallerId.IsValid(caller) ? caller : CallerId.OfAddress(context.Connection.RemoteIpAddress);
 
     private async Task<AdapterLeases> AcquireAsync(PinnedAdapter adapter, int count, CancellationToken cancel)
     {
@@ -83,7 +89,7 @@ internal sealed class GenerationHandler(
     {
         using JsonDocument body = await RequestBody.ReadAsync(context.Request, cancel);
         RequestId.Adopt(context, new JsonFields(body.RootElement));
-        return read(body.RootElement, limits);
+        return read(body.RootElement, options.Limits);
     }
 
     private string BaseName(string? requested) => string.IsNullOrEmpty(requested) ? model.Name : requested;

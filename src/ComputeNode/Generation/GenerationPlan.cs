@@ -33,10 +33,11 @@ internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<Enco
     /// <param name="requestId">Prefix of the sequences' ids.</param>
     /// <param name="arrived">When the request came, as a <see cref="System.Diagnostics.Stopwatch"/> timestamp.</param>
     /// <param name="leases">One per sequence, or null for the base.</param>
-    public IReadOnlyList<GenerationRequest> ToSequences(string requestId, long arrived, IReadOnlyList<ResidentAdapter>? leases) =>
+    /// <param name="caller">Whose request it is.</param>
+    public IReadOnlyList<GenerationRequest> ToSequences(string requestId, long arrived, IReadOnlyList<ResidentAdapter>? leases, string caller) =>
     [
         .. Enumerable.Range(0, Sequences).Select(index =>
-            new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index], Fields.Priority) { Arrived = arrived }),
+            new GenerationRequest($"{requestId}-{index}", PromptOf(index).TokenIds, SamplingOf(index), leases?[index], Fields.Priority, caller) { Arrived = arrived }),
     ];
 
     private SamplingParams SamplingOf(int index) =>

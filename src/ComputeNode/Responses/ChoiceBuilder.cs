@@ -41,6 +41,9 @@ internal sealed class ChoiceBuilder
     /// <summary>Generated so far, the token that ends the choice included.</summary>
     public int CompletionTokens { get; private set; }
 
+    /// <summary>Prompt tokens that were in the prefix cache; known at the end.</summary>
+    public int CachedPromptTokens => _finished?.CachedPromptTokens ?? 0;
+
     /// <summary>As on the wire (§7.4); null while the choice grows.</summary>
     public string? FinishReason => _finished?.Reason switch
     {

@@ -93,12 +93,16 @@ internal sealed record CompletionChunkChoice
 /// <summary>Token counts. Every prompt counts once, however many choices it has; the token that ends a choice counts.</summary>
 internal sealed record Usage(int PromptTokens, int TotalTokens, int CompletionTokens)
 {
-    public string? PromptTokensDetails { get; init; }
+    /// <summary>Null unless the node was told to report it.</summary>
+    public PromptTokensDetails? PromptTokensDetails { get; init; }
 
     public string? CompletionTokensDetails { get; init; }
 
     public static Usage Of(int promptTokens, int completionTokens) => new(promptTokens, promptTokens + completionTokens, completionTokens);
 }
+
+/// <param name="CachedTokens">Prompt tokens that were not computed, because the prefix cache had them.</param>
+internal sealed record PromptTokensDetails(int CachedTokens);
 
 /// <summary>Four arrays of equal length, one entry per token (§5.5). The first prompt token has no context, so null.</summary>
 internal sealed record CompletionLogprobs(

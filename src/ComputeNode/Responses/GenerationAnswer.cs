@@ -11,7 +11,8 @@ namespace Eigengate.ComputeNode.Responses;
 /// <param name="plan">The request.</param>
 /// <param name="tokenizer">Gives the texts of tokens.</param>
 /// <param name="format">The endpoint's way to write it.</param>
-internal sealed class GenerationAnswer(GenerationPlan plan, Tokenizer tokenizer, IAnswerFormat format)
+/// <param name="reportsCached">Usage says how many prompt tokens came from the prefix cache.</param>
+internal sealed class GenerationAnswer(GenerationPlan plan, Tokenizer tokenizer, IAnswerFormat format, bool reportsCached)
 {
     private readonly ChoiceBuilder[] _choices = [.. Enumerable.Range(0, plan.Sequences).Select(index => new ChoiceBuilder(index, plan, tokenizer))];
 
@@ -23,7 +24,13 @@ internal sealed class GenerationAnswer(GenerationPlan plan, Tokenizer tokenizer,
     /// <summary>For the log: how many choices ended for which reason.</summary>
     public string Outcome => string.Join(", ", _choices.GroupBy(choice => choice.FinishReason ?? "failed").Select(reason => $"{reason.Count()} {reason.Key}"));
 
-    private Usage TotalUsage => Usage.Of(plan.PromptTokens, CompletionTokens);
+    private Usage TotalUsage => Usage.Of(plan.PromptTokens, CompletionTokens) with
+    {
+        PromptTokensDetails = reportsCached ? new PromptTokensDetails(CachedPromptTokens) : null,
+    };
+
+    /// <summary>Every prompt once, like its tokens: what its first choice found, not what the others found of that one.</summary>
+    private int CachedPromptTokens => _choices.Chunk(plan.Fields.N).Sum(choices => choices.Min(choice => choice.CachedPromptTokens));
 
     public async Task RespondAsync(SequenceGroup group, HttpResponse response, CancellationToken cancel)
     {

@@ -7,10 +7,11 @@ internal sealed class AdmissionMiddleware(RequestDelegate next, Admission admiss
 {
     public async Task InvokeAsync(HttpContext context)
     {
-        if (!admission.TryEnter())
+        var caller = Caller.Of(context, options);
+        if (!admission.TryEnter(caller))
         {
             await ApiError
-                .Overloaded($"The gateway already has {options.MaxInFlightRequests} requests in flight.", options.RetryAfter)
+                .Overloaded($"Of the {options.MaxInFlightRequests} requests that may be in flight, none is left for this caller.", options.RetryAfter)
                 .WriteAsync(context.Response, context.RequestAborted);
             return;
         }
@@ -21,7 +22,7 @@ internal sealed class AdmissionMiddleware(RequestDelegate next, Admission admiss
         }
         finally
         {
-            admission.Leave();
+            admission.Leave(caller);
         }
     }
 }

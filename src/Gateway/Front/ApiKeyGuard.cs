@@ -7,19 +7,16 @@ namespace Eigengate.Gateway.Front;
 /// <summary>Knows which API keys are valid (§2.3). Keys are kept and compared as hashes, in time that does not depend on the key.</summary>
 internal sealed class ApiKeyGuard(GatewayOptions options)
 {
-    private const string Scheme = "Bearer ";
-
     private readonly byte[][] _hashes = [.. options.ApiKeys.Select(Hash)];
 
     public bool Admits(HttpRequest request)
     {
         if (_hashes.Length == 0 || HttpMethods.IsOptions(request.Method))
             return true;
-        var header = request.Headers.Authorization.ToString();
-        if (!header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
+        if (BearerKey.Of(request) is not { } key)
             return false;
 
-        var presented = Hash(header[Scheme.Length..].Trim());
+        var presented = Hash(key);
         var found = false;
         foreach (var hash in _hashes)
             found |= CryptographicOperations.FixedTimeEquals(hash, presented);

@@ -1,4 +1,5 @@
 using Eigengate.AdapterCache;
+using Eigengate.Gateway.Front;
 using Eigengate.OpenAiApi;
 using Microsoft.Net.Http.Headers;
 using Yarp.ReverseProxy.Transforms;
@@ -30,13 +31,15 @@ internal sealed class RoutedRequest(ReadOnlyMemory<byte> body)
         StreamBroken = null;
     }
 
-    /// <summary>Tells the node which adapter version was resolved, and keeps the client's API key from it.</summary>
+    /// <summary>Tells the node which adapter version was resolved and who asks, and keeps the client's API key from it.</summary>
     public static ValueTask WriteHeadersAsync(RequestTransformContext context)
     {
         var headers = context.ProxyRequest.Headers;
         headers.Remove(HeaderNames.Authorization);
         headers.Remove(RoutingHeaders.Adapter);
         headers.Remove(RoutingHeaders.AdapterVersion);
+        headers.Remove(RoutingHeaders.Caller);
+        headers.Add(RoutingHeaders.Caller, Caller.Of(context.HttpContext));
         if (context.HttpContext.Features.Get<RoutedRequest>()?.Adapter is { } adapter)
         {
             headers.Add(RoutingHeaders.Adapter, Uri.EscapeDataString(adapter.Id));

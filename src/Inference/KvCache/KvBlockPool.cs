@@ -13,6 +13,8 @@ internal sealed class KvBlockPool
     private readonly LinkedListNode<int>[] _nodes;
     private readonly PrefixIndex? _prefixes;
 
+    private bool _brokenChains;
+
     // Blocks with nothing of use come first, then kept ones by last use. Tables let go of their last block first, so no kept
     // block leaves before those that follow it.
     private readonly LinkedList<int> _free = new();
@@ -99,6 +101,13 @@ internal sealed class KvBlockPool
             _free.AddFirst(_nodes[id]);
     }
 
+    /// <summary>Releases a block that others after it are still held with.</summary>
+    public void ReleaseEarly(int id)
+    {
+        _brokenChains = true;
+        Release(id);
+    }
+
     /// <summary>Compares the counts with the tables that should explain them.</summary>
     /// <exception cref="InvalidOperationException">A block is lost, free but used, counted wrongly, or kept in the wrong order.</exception>
     public void Check(IEnumerable<KvBlockTable> tables)
@@ -106,7 +115,7 @@ internal sealed class KvBlockPool
         int[] expected = new int[Count];
         foreach (KvBlockTable table in tables)
         {
-            foreach (int id in table.Blocks)
+            foreach (int id in table.Held)
                 expected[id]++;
         }
 
@@ -130,6 +139,6 @@ internal sealed class KvBlockPool
 
         if (_free.Count != expected.Count(e => e == 0))
             throw new InvalidOperationException($"{expected.Count(e => e == 0)} KV blocks are unused but {_free.Count} are free");
-        _prefixes?.Check();
+        _prefixes?.Check(chained: !_brokenChains);
     }
 }

@@ -1,19 +1,28 @@
 namespace Eigengate.Inference.KvCache;
 
-/// <summary>One sequence's ordered KV blocks: token position p lies in block p / block size at offset p % block size.</summary>
+/// <summary>
+/// One sequence's ordered KV blocks: token position p lies in block p / block size at offset p % block size. Blocks that no
+/// row looks at any more can be let go from the beginning on; the places of the others stay.
+/// </summary>
 internal sealed class KvBlockTable(KvBlockPool pool, PrefixRoot root)
 {
     private int[] _blocks = new int[4];
     private int _kept;
+    private int _dropped;
     private PrefixPlace _place = new(root, 0);
     private bool _keeps = pool.KeepsPrefixes;
 
     /// <summary>Token positions in a block.</summary>
     public int BlockSize => pool.BlockSize;
 
+    /// <summary>Blocks from the first position on, those that were let go included.</summary>
     public int Count { get; private set; }
 
+    /// <summary>[count]; 0 in place of a block that was let go.</summary>
     public ReadOnlySpan<int> Blocks => _blocks.AsSpan(0, Count);
+
+    /// <summary>The blocks that the table still has.</summary>
+    public ReadOnlySpan<int> Held => _blocks.AsSpan(_dropped, Count - _dropped);
 
     /// <summary>KV slot of a token position: block id · block size + offset.</summary>
     public int Slot(int position) => (_blocks[position / pool.BlockSize] * pool.BlockSize) + (position % pool.BlockSize);
@@ -73,12 +82,27 @@ internal sealed class KvBlockTable(KvBlockPool pool, PrefixRoot root)
         }
     }
 
+    /// <summary>
+    /// Lets go of the blocks before a position. Kept ones can still be found, but are older now than those that follow them:
+    /// when the pool takes them, the rest of their prefix can no longer be reached and leaves in its turn.
+    /// </summary>
+    public void DropBefore(int position)
+    {
+        int end = Math.Min(Math.Max(position, 0) / BlockSize, Count), first = _dropped;
+        _dropped = Math.Max(first, end);
+        for (int b = end - 1; b >= first; b--)
+        {
+            pool.ReleaseEarly(_blocks[b]);
+            _blocks[b] = 0;
+        }
+    }
+
     /// <summary>Gives all blocks back, the last first.</summary>
     public void Release()
     {
-        while (Count > 0)
+        while (Count > _dropped)
             pool.Release(_blocks[--Count]);
-        _kept = 0;
+        Count = _kept = _dropped = 0;
         _place = new PrefixPlace(root, 0);
         _keeps = pool.KeepsPrefixes;
     }

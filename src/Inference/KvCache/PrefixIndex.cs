@@ -58,8 +58,9 @@ internal sealed class PrefixIndex(int blocks, int blockSize, Func<ReadOnlySpan<i
         _serials[id] = 0;
     }
 
+    /// <param name="chained">No block may follow one that is gone.</param>
     /// <exception cref="InvalidOperationException">A block is found under another's address, or follows a block that is gone.</exception>
-    public void Check()
+    public void Check(bool chained)
     {
         HashSet<long> serials = [.. _serials.Where(s => s != 0)];
         if (serials.Count != _byAddress.Count)
@@ -68,7 +69,7 @@ internal sealed class PrefixIndex(int blocks, int blockSize, Func<ReadOnlySpan<i
         {
             if (_addresses[id] != address || _hash(TokensOf(id)) != address.TokenHash)
                 throw new InvalidOperationException($"KV block {id} is found under another block's address");
-            if (address.Place.Root is null && !serials.Contains(address.Place.Previous))
+            if (chained && address.Place.Root is null && !serials.Contains(address.Place.Previous))
                 throw new InvalidOperationException($"KV block {id} is kept but the one before it is gone");
         }
     }

@@ -14,6 +14,8 @@ public sealed class EngineMetrics(int maxModelLength)
     private readonly ConcurrentDictionary<Sequence, byte> _live = new();
     private readonly long[] _finished = new long[Enum.GetValues<FinishReason>().Length];
     private long _failed;
+    private long _stepTicks;
+    private long _modelTicks;
 
     /// <summary>Seconds from <see cref="GenerationRequest.Arrived"/> to the first token.</summary>
     public Histogram TimeToFirstToken { get; } = new(Buckets.FirstToken);
@@ -49,6 +51,12 @@ public sealed class EngineMetrics(int maxModelLength)
     /// <summary>Tokens computed in a step, prompts and outputs together.</summary>
     public Histogram StepTokens { get; } = new(Buckets.StepTokens);
 
+    /// <summary>Time in steps that computed something: scheduling, the model, sampling, reporting.</summary>
+    public TimeSpan StepTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _stepTicks));
+
+    /// <summary>The part of it that the model's kernels took, adapters and logits included.</summary>
+    public TimeSpan ModelTime => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _modelTicks));
+
     /// <summary>Sequences that ended by failure of the engine.</summary>
     public long Failed => Volatile.Read(ref _failed);
 
@@ -76,6 +84,12 @@ public sealed class EngineMetrics(int maxModelLength)
         sequence.Times.Scheduled = now;
         Queue.Observe(Seconds(sequence.Request.Arrived, now));
     }
+
+    /// <param name="began">A <see cref="Stopwatch"/> timestamp.</param>
+    internal void StepEnded(long began) => Volatile.Write(ref _stepTicks, _stepTicks + Stopwatch.GetTimestamp() - began);
+
+    /// <inheritdoc cref="StepEnded"/>
+    internal void ModelEnded(long began) => Volatile.Write(ref _modelTicks, _modelTicks + Stopwatch.GetTimestamp() - began);
 
     internal void Stepped(int tokens) => StepTokens.Observe(tokens);
 

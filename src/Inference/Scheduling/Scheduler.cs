@@ -7,7 +7,8 @@ namespace Eigengate.Inference.Scheduling;
 /// the token budget goes to prompts, in chunks, in the order of <see cref="WaitingQueue"/>. When blocks run out the youngest
 /// running sequence of the worst priority is preempted: it gives up its blocks and is computed again later, so nothing fails midway.
 /// </summary>
-internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudget)
+/// <param name="window">Positions that a row looks at at most in any layer, its own included; blocks before it are let go.</param>
+internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudget, int window = int.MaxValue)
 {
     private readonly WaitingQueue _waiting = new();
     private readonly List<Sequence> _running = [];
@@ -47,11 +48,12 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
     }
 
     /// <summary>Records that the scheduled tokens are in the cache.</summary>
-    public static void Commit(ScheduledSequence scheduled)
+    public void Commit(ScheduledSequence scheduled)
     {
         Sequence sequence = scheduled.Sequence;
         sequence.Computed += scheduled.Tokens;
         sequence.Blocks.KeepPrefix(sequence.TokenSpan, sequence.Computed);
+        DropUnseen(sequence.Blocks, sequence.Computed);
     }
 
     /// <summary>Ends a sequence wherever it stands and frees its blocks; false when it had ended before.</summary>
@@ -119,7 +121,8 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         {
             // Room for every known token, not just this chunk: a prompt that starts should also finish.
             int cached = sequence.Blocks.SharePrefix(sequence.TokenSpan, sequence.Skippable);
-            if (pool.BlocksFor(sequence.Tokens.Count) - sequence.Blocks.Count > pool.Free)
+            DropUnseen(sequence.Blocks, cached);
+            if (BlocksToCome(sequence) > pool.Free)
             {
                 sequence.Blocks.Release();
                 return;
@@ -128,13 +131,29 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
             sequence.Computed = cached;
             CountPrefix(sequence);
             int tokens = Math.Min(sequence.Remaining, budget);
-            sequence.Blocks.TryReserve(cached + tokens);
+            if (!sequence.Blocks.TryReserve(cached + tokens))
+                throw new InvalidOperationException($"sequence '{sequence.Request.Id}' was admitted without room for its first step");
             _waiting.Admit(sequence);
             _running.Add(sequence);
             sequence.Status = SequenceStatus.Running;
             _scheduled.Add(new ScheduledSequence(sequence, tokens));
             budget -= tokens;
         }
+    }
+
+    /// <summary>Blocks that a sequence will hold in addition to what it has until its known tokens are computed.</summary>
+    private long BlocksToCome(Sequence sequence)
+    {
+        // At once: a chunk of at most the budget and the window before it, beginning and ending anywhere in a block.
+        long most = (((long)window + tokenBudget) / pool.BlockSize) + 2;
+        return Math.Min(pool.BlocksFor(sequence.Tokens.Count) - sequence.Blocks.Count, most - sequence.Blocks.Held.Length);
+    }
+
+    /// <param name="computed">Where the next row stands.</param>
+    private void DropUnseen(KvBlockTable blocks, int computed)
+    {
+        if (window < computed)
+            blocks.DropBefore(computed + 1 - window);
     }
 
     /// <summary>Once a sequence: what it finds again after preemption is its own.</summary>

@@ -53,6 +53,9 @@ internal sealed class Sequence
     /// <summary>The same; valid until the next token is appended.</summary>
     public ReadOnlySpan<int> TokenSpan => CollectionsMarshal.AsSpan(_tokens);
 
+    /// <summary>Whose it is; requests without a caller are one caller's.</summary>
+    public string Caller => Request.Caller ?? "";
+
     public int PromptLength => Request.PromptIds.Count;
 
     public int Generated => _tokens.Count - PromptLength;

@@ -25,7 +25,7 @@ internal sealed class WaitingQueue : IReadOnlyCollection<Sequence>
     /// <summary>A sequence that was never here before.</summary>
     public void Add(Sequence sequence)
     {
-        sequence.Share = _shares.Join(sequence.Request.Caller ?? "").Join(sequence.Request.Adapter?.Id ?? "");
+        sequence.Share = _shares.Join(sequence.Caller).Join(sequence.Request.Adapter?.Id ?? "");
         _arrived.AddLast(sequence);
     }
 

@@ -230,6 +230,21 @@ public sealed class NodeHostTests(SharedIndex index)
     }
 
     [Fact]
+    public async Task CachedPromptTokens_AreInTheUsage_WhenTheNodeIsToldTo()
+    {
+        await using RunningNode node = await StartAsync(index, (options, _) => options with { PromptTokensDetails = true });
+        string prompt = new('x', 40);
+        object Body(bool stream) => new { prompt = new[] { prompt, "other" }, n = 2, max_tokens = 2, ignore_eos = true, stream, stream_options = stream ? new { include_usage = true } : null };
+        Assert.Equal(0, Cached(await node.CompleteAsync(Body(stream: false))));
+
+        // Two full blocks of 16 lie before the last token of the one prompt; the other has none.
+        Assert.Equal(32, Cached(await node.CompleteAsync(Body(stream: false))));
+        Assert.Equal(32, Cached((await node.StreamAsync(Body(stream: true)))[^1]));
+
+        static int Cached(JsonNode answer) => (int)answer["usage"]!["prompt_tokens_details"]!["cached_tokens"]!;
+    }
+
+    [Fact]
     public async Task EachRequest_IsOneLogLine_WithoutPromptText()
     {
         using var log = new LogLines();

@@ -49,10 +49,10 @@ public sealed class GenerationAnswerTests : IDisposable
         using JsonDocument body = JsonDocument.Parse("""{"prompt": "x", "max_tokens": 2, "stream": true}""");
         var model = new ServedModel(["tiny"], "", 0, _tokenizer, TinyModel.Vocabulary, TinyModel.Context, new GenerationDefaults());
         GenerationPlan plan = GenerationPlan.Create(CompletionRequest.Read(body.RootElement, new RequestLimits()), model, 8);
-        var answer = new GenerationAnswer(plan, _tokenizer, new CompletionFormat(plan, new AnswerHeader("1", "tiny", 0), _tokenizer));
+        var answer = new GenerationAnswer(plan, _tokenizer, new CompletionFormat(plan, new AnswerHeader("1", "tiny", 0), _tokenizer), reportsCached: false);
         using var written = new MemoryStream();
         var context = new DefaultHttpContext { Response = { Body = written } };
-        await using SequenceGroup group = await SequenceGroup.StartAsync(plan.ToSequences("1", arrived: 0, null), engine, CancellationToken.None, Cancel);
+        await using SequenceGroup group = await SequenceGroup.StartAsync(plan.ToSequences("1", arrived: 0, null, "caller"), engine, CancellationToken.None, Cancel);
         await answer.StreamAsync(group, context, NullLogger.Instance, Cancel);
         return Encoding.UTF8.GetString(written.ToArray()).Split("\n\n");
     }

@@ -92,12 +92,13 @@ public sealed class SchedulerTests : IDisposable
     [Fact]
     public void Random_schedules_with_aborts_keep_every_invariant_and_finish_everything()
     {
-        Gen.Select(Gen.Int[4, 30], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Bool, Gen.Select(Gen.Int[0, 9], Gen.Int[1, 60], Gen.Int[1, 30]).Array[1, 40])
+        Gen.Select(
+                Gen.Int[4, 30], Gen.Int[1, 6], Gen.Int[1, 40], Gen.Bool, Gen.Int[0, 3].Select(i => new[] { 1, 20, 50, int.MaxValue }[i]), Gen.Select(Gen.Int[0, 9], Gen.Int[1, 60], Gen.Int[1, 30]).Array[1, 12])
             .Sample(
-                (blocks, maxRunning, budget, keep, actions) =>
+                (blocks, maxRunning, budget, keep, window, actions) =>
                 {
                     var pool = new KvBlockPool(blocks, 16, keep ? new PrefixIndex(blocks, 16) : null);
-                    var scheduler = new Scheduler(pool, maxRunning, budget);
+                    var scheduler = new Scheduler(pool, maxRunning, budget, window);
                     var live = new List<(Sequence Sequence, int Limit)>();
                     foreach (var (action, length, extra) in actions)
                     {
@@ -119,7 +120,7 @@ public sealed class SchedulerTests : IDisposable
                     Assert.Empty(scheduler.Running);
                     Assert.Empty(scheduler.Waiting);
                 },
-                iter: 300);
+                iter: 10_000);
     }
 
     private static void Advance(Scheduler scheduler, List<(Sequence Sequence, int Limit)> live, int budget)
@@ -133,7 +134,7 @@ public sealed class SchedulerTests : IDisposable
         foreach (ScheduledSequence s in scheduled)
         {
             Assert.InRange(s.Tokens, 1, s.Sequence.Remaining);
-            Scheduler.Commit(s);
+            scheduler.Commit(s);
             if (s.Sequence.Remaining == 0)
                 s.Sequence.Append(2);
         }
@@ -150,7 +151,7 @@ public sealed class SchedulerTests : IDisposable
         ScheduledSequence[] scheduled = [.. scheduler.Schedule()];
         foreach (ScheduledSequence s in scheduled)
         {
-            Scheduler.Commit(s);
+            scheduler.Commit(s);
             if (s.Sequence.Remaining == 0)
                 s.Sequence.Append(2);
         }
