@@ -7,6 +7,7 @@ using Eigengate.Inference.Sampling;
 
 var model = new Argument<string>("model") { Description = "Model folder; its weights may be random" };
 var dtype = new Option<EngineDType>("--dtype") { Description = "Number type of weights and activations", DefaultValueFactory = _ => EngineDType.Float32 };
+var coreType = new Option<EngineDType>("--core-dtype") { Description = "Number type of the adapters' cores", DefaultValueFactory = _ => EngineDType.Float32 };
 var threads = new Option<int>("--threads") { Description = "Compute threads", DefaultValueFactory = _ => 1 };
 var rank = new Option<int>("--rank") { Description = "Basis rank of the adapters on q, k and v", DefaultValueFactory = _ => 24 };
 var clusters = new Option<int>("--clusters") { Description = "Clusters that the distinct adapters spread over", DefaultValueFactory = _ => 4 };
@@ -16,7 +17,7 @@ var torchOnly = new Option<bool>("--torch-kernels") { Description = "Torch opera
 
 var root = new RootCommand("Decode speed of the engine alone, by batch size: the base, one adapter, distinct adapters of one and of several clusters")
 {
-    model, dtype, threads, rank, clusters, tokens, rounds, torchOnly,
+    model, dtype, coreType, threads, rank, clusters, tokens, rounds, torchOnly,
 };
 root.SetAction(RunAsync);
 return await root.Parse(args).InvokeAsync();
@@ -26,6 +27,7 @@ async Task RunAsync(ParseResult options, CancellationToken cancel)
     await using var loop = new EngineLoop(Engine.Load(options.GetValue(model)!, new EngineOptions
     {
         DType = options.GetValue(dtype),
+        CoreDType = options.GetValue(coreType),
         Threads = options.GetValue(threads),
         ReferenceKernels = options.GetValue(torchOnly),
         AdapterSlots = 64,

@@ -111,11 +111,9 @@ public sealed class NodeHost : IAsyncDisposable
     {
         app.UseRequestIds();
         app.UseErrorResponses(app.Services.GetRequiredService<ILogger<NodeHost>>());
-        app.MapCompletions();
-        app.MapChat();
+        app.MapGeneration();
         app.MapModels();
-        app.MapTokenize();
-        app.MapDetokenize();
+        app.MapTokenization();
         app.MapHealth();
         app.MapVersion();
         app.MapLoad();

@@ -18,6 +18,9 @@ public sealed record EngineOptions
 
     public EngineDType DType { get; init; } = EngineDType.Float32;
 
+    /// <summary>Number type of the adapters' cores on the device; bfloat16 halves the bytes that a step with distinct adapters moves.</summary>
+    public EngineDType CoreDType { get; init; } = EngineDType.Float32;
+
     /// <summary>Blocks in the KV cache; when null, as many as fit in <see cref="KvCacheBytes"/>.</summary>
     public int? KvBlocks { get; init; }
 

@@ -24,7 +24,7 @@ internal sealed class EngineParts : IDisposable
         KvBlocks = kvBlocks;
         Cache = new KvMemory(model.Config, kvBlocks, options.BlockSize, dtype, device);
         Bases = new BasisStore(model.Config, dtype, device);
-        Slots = new AdapterSlots(options.AdapterSlots, Bases, device);
+        Slots = new AdapterSlots(options.AdapterSlots, Bases, TorchType(options.CoreDType), device);
     }
 
     public EngineOptions Options { get; }
@@ -53,7 +53,7 @@ internal sealed class EngineParts : IDisposable
         ModelConfig config = ModelConfig.Load(directory);
         Device device = Find(options.Device);
         torch.set_num_threads(ThreadsOf(options, config));
-        ScalarType dtype = options.DType == EngineDType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
+        ScalarType dtype = TorchType(options.DType);
         int maxModelLength = Math.Min(options.MaxModelLength ?? config.MaxPositions, config.MaxPositions);
         int kvBlocks = CountKvBlocks(config, options, maxModelLength, dtype);
         var rotary = new RotaryTable(config, Math.Min(maxModelLength, kvBlocks * options.BlockSize));
@@ -84,6 +84,8 @@ internal sealed class EngineParts : IDisposable
             throw new NotSupportedException("device 'cuda' was asked for, but libtorch finds no CUDA device; use device 'cpu' or a CUDA build of libtorch");
         return CUDA;
     }
+
+    private static ScalarType TorchType(EngineDType dtype) => dtype == EngineDType.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
 
     private static int CountKvBlocks(ModelConfig config, EngineOptions options, int maxModelLength, ScalarType dtype)
     {

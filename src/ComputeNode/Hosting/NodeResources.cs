@@ -84,7 +84,7 @@ internal sealed class NodeResources : IAsyncDisposable
             bundle = options.BundleDirectory is { } folder ? Bundle.Open(folder) : null;
             int[] clusters = ClustersOf(options, bundle);
             ChatPrompts? chat = ChatPrompts.Load(options.ModelDirectory);
-            engine = Engine.Load(options.ModelDirectory, options.Engine);
+            engine = Engine.Load(options.ModelDirectory, options.Engine with { CoreDType = CoreType(bundle, options.Engine) });
             foreach (int cluster in clusters)
                 AddCluster(engine, bundle!, cluster);
             var model = new ServedModel(
@@ -110,6 +110,10 @@ internal sealed class NodeResources : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Cores that the bundle stores as bfloat16 stay so on the device: nothing is lost, and a step moves half the bytes.</summary>
+    private static EngineDType CoreType(Bundle? bundle, EngineOptions options) =>
+        bundle?.Manifest.CoreDtype == nameof(DType.BF16) ? EngineDType.BFloat16 : options.CoreDType;
 
     private static int[] ClustersOf(NodeOptions options, Bundle? bundle)
     {

@@ -34,6 +34,7 @@ internal sealed class AdapterSlots : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly BasisStore _store;
+    private readonly ScalarType _coreType;
     private readonly Device _device;
     private readonly Stack<int> _free;
     private readonly Dictionary<(string Id, string Version), AdapterSlot> _loaded = [];
@@ -42,10 +43,11 @@ internal sealed class AdapterSlots : IDisposable
     private readonly List<CoreSlab> _retired = [];
     private CoreSlab? _slab;
 
-    public AdapterSlots(int slots, BasisStore store, Device device)
+    public AdapterSlots(int slots, BasisStore store, ScalarType coreType, Device device)
     {
         Count = slots;
         _store = store;
+        _coreType = coreType;
         _device = device;
         _free = new Stack<int>(Enumerable.Range(0, slots).Reverse());
     }
@@ -222,10 +224,10 @@ internal sealed class AdapterSlots : IDisposable
     private void EnsurePitch(int length)
     {
         // Whole cache lines, so that no two adapters share one.
-        int pitch = (Math.Max(length, 1) + 15) / 16 * 16;
+        int pitch = (Math.Max(length, 1) + 31) / 32 * 32;
         if (_slab is not null && _slab.Pitch >= pitch)
             return;
-        var wider = new CoreSlab(Count, pitch, _device);
+        var wider = new CoreSlab(Count, pitch, _coreType, _device);
         if (_slab is not null)
         {
             foreach (AdapterSlot slot in _loaded.Values.Concat(_doomed))

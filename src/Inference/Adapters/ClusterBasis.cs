@@ -30,7 +30,7 @@ public sealed record AdapterWeights(string Id, string Version, string ClusterKey
 /// <param name="B">[DOut, Rank], row-major.</param>
 public sealed record LoraFactors(float[] A, float[] B, int DOut, int DIn, int Rank, float Scale);
 
-/// <summary>An uncompressed adapter is a cluster of its own: U = B, V = Aᵀ, Σ = scale · I.</summary>
+/// <summary>An uncompressed adapter is a cluster of its own: U = scale · B, V = Aᵀ, Σ = I, which every number type holds exactly.</summary>
 public static class ExactAdapter
 {
     public static string ClusterKey(string id, string version) => $"exact:{id}@{version}";
@@ -38,10 +38,10 @@ public static class ExactAdapter
     public static IReadOnlyDictionary<string, ClusterBasis> Basis(IReadOnlyDictionary<string, LoraFactors> modules) =>
         modules.ToDictionary(
             m => m.Key,
-            m => new ClusterBasis(m.Value.B, Transpose(m.Value.A, m.Value.Rank, m.Value.DIn), m.Value.DOut, m.Value.DIn, m.Value.Rank, m.Value.Rank));
+            m => new ClusterBasis(Scaled(m.Value.B, m.Value.Scale), Transpose(m.Value.A, m.Value.Rank, m.Value.DIn), m.Value.DOut, m.Value.DIn, m.Value.Rank, m.Value.Rank));
 
     public static AdapterWeights Weights(string id, string version, IReadOnlyDictionary<string, LoraFactors> modules) =>
-        new(id, version, ClusterKey(id, version), modules.ToDictionary(m => m.Key, m => ScaledIdentity(m.Value.Rank, m.Value.Scale)));
+        new(id, version, ClusterKey(id, version), modules.ToDictionary(m => m.Key, m => Identity(m.Value.Rank)));
 
     /// <summary>[rows, columns] to [columns, rows]; a wrong length is passed on for the basis check to name.</summary>
     internal static float[] Transpose(float[] values, int rows, int columns)
@@ -58,11 +58,13 @@ public static class ExactAdapter
         return transposed;
     }
 
-    internal static float[] ScaledIdentity(int rank, float scale)
+    internal static float[] Identity(int rank)
     {
         float[] core = new float[rank * rank];
         for (int i = 0; i < rank; i++)
-            core[(i * rank) + i] = scale;
+            core[(i * rank) + i] = 1;
         return core;
     }
+
+    private static float[] Scaled(float[] values, float scale) => scale == 1 ? values : [.. values.Select(value => value * scale)];
 }

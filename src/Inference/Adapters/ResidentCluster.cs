@@ -9,7 +9,7 @@ namespace Eigengate.Inference.Adapters;
 /// <param name="Column">First column of the module's output in the site's output row.</param>
 /// <param name="ShrinkColumn">First column of its shrunk input among the site's shrunk columns.</param>
 /// <param name="CoreColumn">First column of its core output among the site's core columns.</param>
-/// <param name="CoreOffset">Where Σᵀ [RV, RU] begins in an adapter's slot, in floats.</param>
+/// <param name="CoreOffset">Where Σᵀ [RV, RU] begins in an adapter's slot, in numbers.</param>
 /// <param name="Expand">Uᵀ [RU, DOut].</param>
 internal sealed record ModuleBasis(string Name, int Column, int ShrinkColumn, int CoreColumn, int CoreOffset, int RU, int RV, Matrix Expand)
 {
@@ -25,11 +25,11 @@ internal sealed record SiteBasis(Matrix Shrink, IReadOnlyList<ModuleBasis> Modul
 
     public int CoreWidth { get; } = Modules.Sum(m => m.RU);
 
-    /// <summary>Where the site's cores begin in an adapter's slot, in floats; the modules' cores follow each other.</summary>
+    /// <summary>Where the site's cores begin in an adapter's slot, in numbers; the modules' cores follow each other.</summary>
     public int CoreOffset { get; } = Modules[0].CoreOffset;
 
-    /// <summary>Cache lines of 16 floats that the site's cores of one adapter take.</summary>
-    public int CoreLines { get; } = (Modules.Sum(m => m.RU * m.RV) + 15) / 16;
+    /// <summary>Numbers in the site's cores of one adapter.</summary>
+    public int CoreLength { get; } = Modules.Sum(m => m.RU * m.RV);
 }
 
 /// <summary>The shared bases of one adapter cluster on the device. Immutable; disposed by the store when no adapter uses it.</summary>
@@ -107,7 +107,7 @@ internal sealed class ResidentCluster : IDisposable
     public void PackIdentities(Span<float> packed)
     {
         foreach (ModuleBasis module in _modules.Values)
-            ExactAdapter.ScaledIdentity(module.RU, 1).CopyTo(packed[module.CoreOffset..]);
+            ExactAdapter.Identity(module.RU).CopyTo(packed[module.CoreOffset..]);
     }
 
     public void Dispose()

@@ -123,7 +123,7 @@ internal sealed class TorchKernels : IKernels
         Tensor slots = Now.AdapterSlots.narrow(0, segment.Start, segment.Count);
         foreach (ModuleBasis module in basis.Modules)
         {
-            Tensor core = cores.Cores.narrow(1, module.CoreOffset, module.RV * module.RU).index_select(0, slots);
+            Tensor core = cores.Cores.narrow(1, module.CoreOffset, module.RV * module.RU).index_select(0, slots).to(ScalarType.Float32);
             Tensor mixed = shrunk.narrow(1, module.ShrinkColumn, module.RV).unsqueeze(1)
                 .bmm(core.view(segment.Count, module.RV, module.RU)).squeeze(1);
             y.Slice(segment.Start, segment.Count, module.Column, module.DOut)

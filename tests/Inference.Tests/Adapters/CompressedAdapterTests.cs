@@ -23,6 +23,25 @@ public class CompressedAdapterTests
         Assert.Contains(expected.Zip(probe.Logits(prompt)), p => Math.Abs(p.First[5] - p.Second[5]) > 0.1);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Cores_kept_as_bfloat16_lose_nothing_that_bfloat16_holds(bool reference)
+    {
+        using var model = new TestModel();
+        using var probe = new ModelProbe(model.Directory, TestEngine.Options(reference) with { CoreDType = EngineDType.BFloat16 });
+        var bases = TestAdapters.Cluster(model.Config, 1, _ => (17, 6));
+        probe.Parts.Bases.Add("cluster", bases);
+        AdapterWeights random = TestAdapters.Adapter("a", "cluster", bases, 2);
+        AdapterWeights weights = random with
+        {
+            Cores = random.Cores.ToDictionary(c => c.Key, c => Array.ConvertAll(c.Value, v => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(v) & 0xFFFF0000))),
+        };
+        using ResidentAdapter adapter = probe.Load(weights);
+        int[] prompt = model.Prompt(30, 1);
+        Close.Assert(TestAdapters.Dense(model, bases, weights).Logits(prompt), probe.Logits(11, (prompt, adapter))[0], 3e-4);
+    }
+
     [Fact]
     public void Exact_adapter_equals_the_dense_model()
     {

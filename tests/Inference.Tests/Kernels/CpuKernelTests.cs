@@ -65,9 +65,17 @@ public unsafe class CpuKernelTests
     {
         foreach (int inner in (int[])[1, 2, 5, 16, 33])
         {
-            float[] x = Random(inner, 1), core = Random(inner * width, 2), y = new float[width];
-            fixed (float* px = x, pcore = core, py = y)
-                CpuLinear.Core(pcore, (F32*)px, inner, py, width);
+            // Values that bfloat16 holds exactly, so that both forms of the core must give the same.
+            float[] x = Random(inner, 1), core = Array.ConvertAll(Random(inner * width, 2), v => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(v) & 0xFFFF0000)), y = new float[width], z = new float[width];
+            ushort[] half = Array.ConvertAll(core, Safetensors.FloatConversion.ToBFloat16);
+            fixed (float* px = x, pcore = core, py = y, pz = z)
+            fixed (ushort* phalf = half)
+            {
+                CpuLinear.Core((F32*)pcore, (F32*)px, inner, py, width);
+                CpuLinear.Core((Bf16*)phalf, (F32*)px, inner, pz, width);
+            }
+
+            Assert.Equal(y, z);
             for (int u = 0; u < width; u++)
                 Assert.Equal(Enumerable.Range(0, inner).Sum(v => (double)x[v] * core[(v * width) + u]), y[u], 1e-4);
         }

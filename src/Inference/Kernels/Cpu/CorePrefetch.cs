@@ -38,17 +38,17 @@ internal sealed unsafe class CorePrefetch
                 if (slot == previous)
                     continue;
                 previous = slot;
-                Add((nint)(cores.Address + ((long)slot * cores.Pitch) + basis.CoreOffset), basis.CoreLines);
+                Add((nint)cores.Address(slot, basis.CoreOffset), ((basis.CoreLength * cores.ElementBytes) + LineBytes - 1) / LineBytes);
             }
         }
     }
 
     /// <summary>Brings one core into the first-level cache, for the row after the one that is computed.</summary>
-    public static void Near(float* core, int count)
+    public static void Near(byte* core, int bytes)
     {
         if (!Sse.IsSupported)
             return;
-        for (int i = 0; i < count; i += LineBytes / sizeof(float))
+        for (int i = 0; i < bytes; i += LineBytes)
             Sse.Prefetch0(core + i);
     }
 

@@ -155,7 +155,10 @@ internal sealed unsafe class CpuKernels<T> : IKernels
         Shrink(segment, basis, x, small);
         foreach (ModuleBasis module in basis.Modules)
         {
-            MixCores(segment, module, cores);
+            if (cores.ElementBytes == sizeof(float))
+                MixCores<F32>(segment, module, cores);
+            else
+                MixCores<Bf16>(segment, module, cores);
             if (small)
             {
                 CpuLinear.AddCombinations(
@@ -243,19 +246,20 @@ internal sealed unsafe class CpuKernels<T> : IKernels
     }
 
     /// <summary>Σ of every row's own adapter.</summary>
-    private void MixCores(ClusterSegment segment, ModuleBasis module, CoreSlab cores)
+    private void MixCores<C>(ClusterSegment segment, ModuleBasis module, CoreSlab cores)
+        where C : unmanaged, IElement<C>
     {
         int end = segment.Start + segment.Count;
         for (int row = segment.Start; row < end; row++)
         {
             if (row + 1 < end)
-                CorePrefetch.Near(CoreOf(row + 1), module.RU * module.RV);
+                CorePrefetch.Near((byte*)CoreOf(row + 1), module.RU * module.RV * sizeof(C));
             CpuLinear.Core(
                 CoreOf(row), Row(_shrink!, row) + module.ShrinkColumn, module.RV,
                 _mixedCores + ((long)row * _coreWidth) + module.CoreColumn, module.RU);
         }
 
-        float* CoreOf(int row) => cores.Address + ((long)_step.AdapterSlot[row] * cores.Pitch) + module.CoreOffset;
+        C* CoreOf(int row) => (C*)cores.Address(_step.AdapterSlot[row], module.CoreOffset);
     }
 
     private void Expand(ClusterSegment segment, SiteBasis basis, Activation y)

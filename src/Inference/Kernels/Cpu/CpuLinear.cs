@@ -74,9 +74,10 @@ internal static unsafe class CpuLinear
     }
 
     /// <summary>One row's core: y[u] = Σ_v core[v, u] · x[v].</summary>
-    /// <param name="core">Σᵀ [rv, ru], float32.</param>
+    /// <param name="core">Σᵀ [rv, ru].</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Core<T>(float* core, T* x, int rv, float* y, int ru)
+    public static void Core<C, T>(C* core, T* x, int rv, float* y, int ru)
+        where C : unmanaged, IElement<C>
         where T : unmanaged, IElement<T>
     {
         // Cores are read once a step and come from far: whole cache lines in the order of their addresses.
@@ -84,22 +85,22 @@ internal static unsafe class CpuLinear
         for (; u + (2 * Lanes) <= ru; u += 2 * Lanes)
         {
             Vector512<float> even0 = default, odd0 = default, even1 = default, odd1 = default;
-            float* row = core + u;
+            C* row = core + u;
             int v = 0;
             for (; v + 2 <= rv; v += 2, row += 2 * ru)
             {
                 Vector512<float> even = Vector512.Create(T.Read(x + v)), odd = Vector512.Create(T.Read(x + v + 1));
-                even0 = Vector512.FusedMultiplyAdd(even, Vector512.Load(row), even0);
-                even1 = Vector512.FusedMultiplyAdd(even, Vector512.Load(row + Lanes), even1);
-                odd0 = Vector512.FusedMultiplyAdd(odd, Vector512.Load(row + ru), odd0);
-                odd1 = Vector512.FusedMultiplyAdd(odd, Vector512.Load(row + ru + Lanes), odd1);
+                even0 = Vector512.FusedMultiplyAdd(even, C.Load(row), even0);
+                even1 = Vector512.FusedMultiplyAdd(even, C.Load(row + Lanes), even1);
+                odd0 = Vector512.FusedMultiplyAdd(odd, C.Load(row + ru), odd0);
+                odd1 = Vector512.FusedMultiplyAdd(odd, C.Load(row + ru + Lanes), odd1);
             }
 
             if (v < rv)
             {
                 Vector512<float> last = Vector512.Create(T.Read(x + v));
-                even0 = Vector512.FusedMultiplyAdd(last, Vector512.Load(row), even0);
-                even1 = Vector512.FusedMultiplyAdd(last, Vector512.Load(row + Lanes), even1);
+                even0 = Vector512.FusedMultiplyAdd(last, C.Load(row), even0);
+                even1 = Vector512.FusedMultiplyAdd(last, C.Load(row + Lanes), even1);
             }
 
             (even0 + odd0).Store(y + u);
@@ -110,16 +111,16 @@ internal static unsafe class CpuLinear
         for (; u + (Lanes / 2) <= ru; u += Lanes / 2)
         {
             Vector256<float> even = default, odd = default;
-            float* row = core + u;
+            C* row = core + u;
             int v = 0;
             for (; v + 2 <= rv; v += 2, row += 2 * ru)
             {
-                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), Vector256.Load(row), even);
-                odd = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v + 1)), Vector256.Load(row + ru), odd);
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), C.LoadHalf(row), even);
+                odd = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v + 1)), C.LoadHalf(row + ru), odd);
             }
 
             if (v < rv)
-                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), Vector256.Load(row), even);
+                even = Vector256.FusedMultiplyAdd(Vector256.Create(T.Read(x + v)), C.LoadHalf(row), even);
             (even + odd).Store(y + u);
         }
 
@@ -127,7 +128,7 @@ internal static unsafe class CpuLinear
         {
             float sum = 0;
             for (int v = 0; v < rv; v++)
-                sum += core[(v * ru) + u] * T.Read(x + v);
+                sum += C.Read(core + (v * ru) + u) * T.Read(x + v);
             y[u] = sum;
         }
     }
