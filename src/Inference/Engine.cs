@@ -24,6 +24,7 @@ public sealed class Engine : IDisposable
     private readonly ConcurrentQueue<Sequence> _inbox = new();
     private readonly ConcurrentQueue<Sequence> _aborts = new();
     private readonly List<ScheduledSequence> _batch = [];
+    private readonly HeldLogits _held = new();
     private int _queued;
     private long _steps;
     private long _promptTokens;
@@ -112,9 +113,10 @@ public sealed class Engine : IDisposable
         using var scope = torch.NewDisposeScope();
         TakeInbox();
         FinishAborted();
+        ContinueHeld();
         Schedule();
         if (_batch.Count == 0)
-            return false;
+            return _held.Wait();
         try
         {
             RunModel();
@@ -147,7 +149,7 @@ public sealed class Engine : IDisposable
             request,
             _pool,
             events,
-            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
+            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds),
             new OutputText(Tokenizer, request.Sampling));
         if (Interlocked.Increment(ref _queued) > Options.MaxWaiting)
         {
@@ -245,6 +247,13 @@ public sealed class Engine : IDisposable
             Finish(sequence, new GenerationFinished("", FinishReason.Abort));
     }
 
+    /// <summary>Chooses tokens that waited for what their output constraint allows.</summary>
+    private void ContinueHeld()
+    {
+        foreach (var (sequence, logits) in _held.TakeReady())
+            Use(sequence, sequence.Tokens.Count - 1, logits);
+    }
+
     private void Schedule()
     {
         _batch.Clear();
@@ -304,7 +313,12 @@ public sealed class Engine : IDisposable
             sequence.Scorer?.Score(position, logits);
             ReportScores(sequence);
             if (position == sequence.Tokens.Count - 1 && sequence.Request.Sampling.MaxTokens > 0)
-                Continue(sequence, logits);
+            {
+                if (sequence.Sampler.IsReady)
+                    Continue(sequence, logits);
+                else
+                    _held.Hold(sequence, logits);
+            }
         }
         catch (Exception e)
         {
@@ -315,7 +329,7 @@ public sealed class Engine : IDisposable
     private void Continue(Sequence sequence, ReadOnlySpan<float> logits)
     {
         SampledToken token = sequence.Sampler.Sample(logits);
-        OutputStep output = sequence.Output.Append(token.TokenId);
+        OutputStep output = sequence.Output.Append(token.TokenId, token.Ends);
         sequence.Append(token.TokenId);
         Volatile.Write(ref _generatedTokens, _generatedTokens + 1);
         Metrics.Generated(sequence);
