@@ -33,6 +33,7 @@ if ! docker info >/dev/null 2>&1; then
 fi
 
 "$root/eng/base-images.sh"
-for folder in tests/integration/npm-client tests/ChatTemplates.Tests/oracle tests/Inference.Tests/Tokenization/oracle; do
+for folder in tests/integration/npm-client tests/ChatTemplates.Tests/oracle tests/Inference.Tests/Tokenization/oracle \
+  tests/Inference.Tests/Sampling/Constraints/oracle; do
   (cd "$root/$folder" && npm ci --no-audit --no-fund --silent)
 done

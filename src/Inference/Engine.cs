@@ -26,6 +26,7 @@ public sealed class Engine : IDisposable
     private readonly ConcurrentQueue<Sequence> _inbox = new();
     private readonly ConcurrentQueue<Sequence> _aborts = new();
     private readonly List<ScheduledSequence> _batch = [];
+    private readonly HeldLogits _held = new();
     private long _steps;
     private long _promptTokens;
     private long _generatedTokens;
@@ -135,9 +136,10 @@ public sealed class Engine : IDisposable
         long began = Stopwatch.GetTimestamp();
         TakeInbox();
         FinishAborted();
+        ContinueHeld();
         Schedule();
         if (_batch.Count == 0)
-            return false;
+            return _held.Wait();
         try
         {
             RunModel();
@@ -171,7 +173,7 @@ public sealed class Engine : IDisposable
             request,
             _pool,
             events,
-            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds, Tokenizer),
+            new TokenSampler(request.Sampling, Config.VocabularySize, Tokenizer.EosId, Tokenizer.ExtraEosIds, request.PromptIds),
             new OutputText(Tokenizer, request.Sampling));
         _room.Enter(sequence.Caller);
         try
@@ -270,6 +272,13 @@ public sealed class Engine : IDisposable
             Finish(sequence, new GenerationFinished("", FinishReason.Abort));
     }
 
+    /// <summary>Chooses tokens that waited for what their output constraint allows.</summary>
+    private void ContinueHeld()
+    {
+        foreach (var (sequence, logits) in _held.TakeReady())
+            Use(sequence, sequence.Tokens.Count - 1, logits);
+    }
+
     private void Schedule()
     {
         _batch.Clear();
@@ -333,7 +342,12 @@ public sealed class Engine : IDisposable
             sequence.Scorer?.Score(position, logits);
             ReportScores(sequence);
             if (position == sequence.Tokens.Count - 1 && sequence.Request.Sampling.MaxTokens > 0)
-                Continue(sequence, logits);
+            {
+                if (sequence.Sampler.IsReady)
+                    Continue(sequence, logits);
+                else
+                    _held.Hold(sequence, logits);
+            }
         }
         catch (Exception e)
         {
@@ -344,7 +358,7 @@ public sealed class Engine : IDisposable
     private void Continue(Sequence sequence, ReadOnlySpan<float> logits)
     {
         SampledToken token = sequence.Sampler.Sample(logits);
-        OutputStep output = sequence.Output.Append(token.TokenId);
+        OutputStep output = sequence.Output.Append(token.TokenId, token.Ends);
         sequence.Append(token.TokenId);
         Volatile.Write(ref _generatedTokens, _generatedTokens + 1);
         Metrics.Generated(sequence);

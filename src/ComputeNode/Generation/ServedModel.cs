@@ -23,6 +23,9 @@ internal sealed record ServedModel(
 {
     public string Name => Names[0];
 
+    /// <summary>Shared by all requests.</summary>
+    public ConstraintCache Constraints { get; } = new(Tokenizer);
+
     /// <summary>Null when the model came without a chat template.</summary>
     public ChatPrompts? Chat { get; init; }
 

@@ -1,5 +1,6 @@
 using Eigengate.AdapterCache;
 using Eigengate.Inference;
+using Eigengate.Inference.Sampling;
 using Eigengate.OpenAiApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -47,6 +48,8 @@ internal static class ErrorResponses
                 return ApiError.Schema(malformed.Message);
             case EngineOverloadedException:
                 return ApiError.Overloaded("This node's queue is full; try again shortly.", RetrySoon);
+            case GenerationFailedException { InnerException: NoTokenPossibleException impossible }:
+                return ApiError.BadRequest($"No text satisfies this request: {impossible.Message}.");
             case IndexUnavailableException:
                 logger.LogWarning(exception, "Request {RequestId}: the index does not answer", context.TraceIdentifier);
                 return ApiError.Unavailable("The adapter index does not answer at the moment.", RetrySoon);

@@ -31,8 +31,8 @@ internal sealed record SamplingFields
 
     public IReadOnlyList<string> BadWords { get; init; } = [];
 
-    /// <summary>The output must be one JSON object.</summary>
-    public bool JsonObject { get; init; }
+    /// <summary>What the text must satisfy; null for free text.</summary>
+    public OutputFormat? Format { get; init; }
 
     public long? Seed { get; init; }
 
@@ -64,7 +64,7 @@ internal sealed record SamplingFields
             LogitBias = ReadLogitBias(body),
             AllowedTokenIds = ReadAllowedTokenIds(body),
             BadWords = ReadBadWords(body, limits),
-            JsonObject = OutputFormat.ReadJsonObject(body),
+            Format = OutputFormat.Read(body),
             Seed = body.Integer("seed") is { } seed and not -1 ? seed : null,
             Stop = ReadStop(body, limits),
             StopTokenIds = body.Integers("stop_token_ids") ?? [],

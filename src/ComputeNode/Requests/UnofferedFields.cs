@@ -10,8 +10,7 @@ internal static class UnofferedFields
 {
     private static readonly string[] WhenPresent =
     [
-        "suffix", "prompt_embeds", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
-        "logprob_token_ids", "repetition_detection",
+        "suffix", "prompt_embeds", "logprob_token_ids", "repetition_detection",
     ];
 
     public static void Refuse(JsonFields body)

@@ -21,10 +21,12 @@ public sealed class OutputText(Tokenizer tokenizer, SamplingParams p)
     private bool _ended;
 
     /// <summary>Adds the next token. Not to be called after a step with Finish set.</summary>
-    public OutputStep Append(int tokenId)
+    /// <param name="tokenId">Its id.</param>
+    /// <param name="ends">It ends the text even if EOS is ignored or there are fewer than MinTokens.</param>
+    public OutputStep Append(int tokenId, bool ends = false)
     {
         _count++;
-        if (_count > p.MinTokens && Ends(tokenId, out var stopTokenId))
+        if ((Ends(tokenId, out var stopTokenId) && _count > p.MinTokens) || ends)
         {
             var shown = p.IncludeStopInOutput ? Release(_detokenizer.Append(tokenId)) : "";
             return new OutputStep(shown + Flush(), FinishReason.Stop, stopTokenId, null);

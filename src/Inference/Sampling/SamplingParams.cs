@@ -1,3 +1,5 @@
+using Eigengate.Inference.Sampling.Constraints;
+
 namespace Eigengate.Inference.Sampling;
 
 /// <summary>
@@ -40,8 +42,8 @@ public sealed record SamplingParams
     /// <summary>Token sequences that must not appear in the output.</summary>
     public IReadOnlyList<int[]> BadWords { get; init; } = [];
 
-    /// <summary>The output is one JSON object and ends with it.</summary>
-    public bool JsonObject { get; init; }
+    /// <summary>What the text must satisfy; null for free text. EOS and stop ids are possible only where it does.</summary>
+    public TokenMasks? Constraint { get; init; }
 
     /// <summary>Seed of this sequence's random numbers; null draws a fresh one.</summary>
     public long? Seed { get; init; }

@@ -1,14 +1,14 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using Eigengate.Inference.Sampling.Json;
-using Eigengate.Inference.Tokenization;
+using Eigengate.Inference.Sampling.Constraints;
 
 namespace Eigengate.Inference.Sampling;
 
 /// <summary>
 /// Chooses the tokens of one sequence in the order of spec/http-api.md §7.1. Remembers what it chose, so it is called
 /// exactly once per generated token. Not thread-safe; different sequences may be sampled on different threads.
-/// When nothing is possible (say, an allowed list with only forbidden tokens) the choice is EOS.
+/// When nothing is possible (say, an allowed list with only forbidden tokens) the choice is EOS; where a constraint does not
+/// let the text end, that is an error.
 /// </summary>
 public sealed class TokenSampler
 {
@@ -19,7 +19,7 @@ public sealed class TokenSampler
     private readonly int _eosId;
     private readonly int[] _endIds;
     private readonly Penalties? _penalties;
-    private readonly JsonObjectConstraint? _json;
+    private readonly ConstraintCursor? _constraint;
     private readonly List<int> _output = [];
     private SequenceRandom _random;
 
@@ -28,14 +28,12 @@ public sealed class TokenSampler
     /// <param name="eosId">The primary end token.</param>
     /// <param name="extraEosIds">Further end tokens.</param>
     /// <param name="promptIds">For the repetition penalty.</param>
-    /// <param name="tokenizer">Required when the output is to be a JSON object.</param>
     public TokenSampler(
         SamplingParams p,
         int vocabularySize,
         int eosId,
         IReadOnlyList<int> extraEosIds,
-        IReadOnlyList<int> promptIds,
-        Tokenizer? tokenizer = null)
+        IReadOnlyList<int> promptIds)
     {
         bool Known(int id) => (uint)id < (uint)vocabularySize;
         if (!Known(eosId))
@@ -50,8 +48,8 @@ public sealed class TokenSampler
         _eosId = eosId;
         _endIds = [.. p.StopTokenIds.Concat(extraEosIds).Append(eosId).Where(Known).Distinct()];
         _penalties = Penalties.For(p, promptIds, vocabularySize);
-        if (p.JsonObject)
-            _json = new JsonObjectConstraint(tokenizer ?? throw new ArgumentNullException(nameof(tokenizer)), _endIds);
+        if (p.Constraint is { } masks)
+            _constraint = new ConstraintCursor(masks, eosId, p.IgnoreEos ? p.StopTokenIds.Where(Known) : _endIds);
         _random = new SequenceRandom((ulong)(p.Seed ?? Random.Shared.NextInt64()));
     }
 
@@ -70,31 +68,41 @@ public sealed class TokenSampler
         return new TokenLogprobs(new TokenLogprob(tokenId, (float)(logits[tokenId] - normalizer)), TopSelection.Rank(logits, tokenId), best);
     }
 
+    /// <summary>Whether <see cref="Sample"/> returns without waiting for what the constraint allows next.</summary>
+    public bool IsReady => _constraint is not { IsReady: false };
+
+    /// <summary>Waits until <see cref="IsReady"/>; false when it took longer.</summary>
+    public bool Wait(TimeSpan most) => _constraint is null || _constraint.Wait(most);
+
     /// <summary>Chooses the next token and remembers it.</summary>
     /// <param name="logits">[vocabulary], raw; not changed.</param>
+    /// <exception cref="NoTokenPossibleException">The constraint needs a token that the other parameters forbid.</exception>
     public SampledToken Sample(ReadOnlySpan<float> logits)
     {
         if (logits.Length != _vocabularySize)
             throw new ArgumentException($"{logits.Length} logits were given for a vocabulary of {_vocabularySize}", nameof(logits));
-        if (_json is not null)
+        var complete = false;
+        if (_constraint is not null)
         {
             var masked = SamplingScratch.Current.Masked(logits.Length);
-            _json.Mask(logits, masked);
+            complete = _constraint.Mask(logits, masked);
             logits = masked;
         }
 
-        var id = Choose(logits);
-        _json?.Accept(id);
+        var id = Choose(logits, mayEnd: complete || _output.Count >= _params.MinTokens) ?? _eosId;
+        var ends = _constraint is { CanEnd: true } && (id == _eosId || _endIds.Contains(id));
+        if (_constraint is not null && !_constraint.Accept(id))
+            throw new NoTokenPossibleException(_output.Count);
         var logprobs = _params.Logprobs is { } top ? Score(logits, id, top) : null;
         _output.Add(id);
         _penalties?.Add(id);
-        return new SampledToken(id, logprobs);
+        return new SampledToken(id, logprobs, ends);
     }
 
-    private int Choose(ReadOnlySpan<float> raw)
+    /// <summary>Null when nothing is possible.</summary>
+    private int? Choose(ReadOnlySpan<float> raw, bool mayEnd)
     {
-        var endsMasked = _output.Count < _params.MinTokens;
-        var changesLogits = endsMasked || _penalties is not null || _params.AllowedTokenIds is not null
+        var changesLogits = !mayEnd || _penalties is not null || _params.AllowedTokenIds is not null
             || _params.BadWords.Count > 0 || _params.LogitBias.Count > 0;
         if (_params.Greedy && !changesLogits)
             return Best(raw);
@@ -105,7 +113,7 @@ public sealed class TokenSampler
             AllowedTokens.Apply(logits, allowed);
         if (_params.BadWords.Count > 0)
             BadWords.Apply(logits, _params.BadWords, CollectionsMarshal.AsSpan(_output));
-        if (endsMasked)
+        if (!mayEnd)
         {
             foreach (var end in _endIds)
                 logits[end] = float.NegativeInfinity;
@@ -117,13 +125,13 @@ public sealed class TokenSampler
         return _params.Greedy ? Best(logits) : DrawOne(logits);
     }
 
-    private int DrawOne(Span<float> logits)
+    private int? DrawOne(Span<float> logits)
     {
         TensorPrimitives.Divide(logits, Math.Max(_params.Temperature, LowestTemperature), logits);
         var uniform = _random.NextDouble();
         var max = TensorPrimitives.Max<float>(logits);
         if (float.IsNegativeInfinity(max))
-            return _eosId;
+            return null;
         if (_params.MinP > 0)
             MinP.Apply(logits, _params.MinP);
         if (_params.TopK > 0 && _params.TopK < logits.Length)
@@ -133,9 +141,9 @@ public sealed class TokenSampler
             : Draw.FromAll(logits, max, uniform);
     }
 
-    private int Best(ReadOnlySpan<float> logits)
+    private static int? Best(ReadOnlySpan<float> logits)
     {
         var best = TensorPrimitives.IndexOfMax(logits);
-        return float.IsNegativeInfinity(logits[best]) ? _eosId : best;
+        return float.IsNegativeInfinity(logits[best]) ? null : best;
     }
 }

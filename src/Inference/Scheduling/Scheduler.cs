@@ -37,7 +37,7 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         _waiting.Add(sequence);
     }
 
-    /// <summary>Chooses the next step's tokens and reserves their KV blocks. Empty only when there is nothing to do. Valid until the next call.</summary>
+    /// <summary>Chooses the next step's tokens and reserves their KV blocks. Empty only when there is nothing to compute. Valid until the next call.</summary>
     public IReadOnlyList<ScheduledSequence> Schedule()
     {
         _scheduled.Clear();
@@ -98,6 +98,13 @@ internal sealed class Scheduler(KvBlockPool pool, int maxRunning, int tokenBudge
         {
             Sequence sequence = _running[i];
             int tokens = Math.Min(sequence.Remaining, budget);
+            // Its last token is computed and the next one not chosen yet.
+            if (tokens == 0)
+            {
+                i++;
+                continue;
+            }
+
             while (sequence.Status == SequenceStatus.Running && !sequence.Blocks.TryReserve(sequence.Computed + tokens))
             {
                 Preempt(Victim(first: i));

@@ -2,17 +2,18 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using Eigengate.Inference.Sampling;
-using Eigengate.Inference.Sampling.Json;
+using Eigengate.Inference.Sampling.Constraints;
 using Eigengate.Inference.Tests.Tokenization;
 using Eigengate.Inference.Tokenization;
 
-namespace Eigengate.Inference.Tests.Sampling;
+namespace Eigengate.Inference.Tests.Sampling.Constraints;
 
-public class JsonObjectConstraintTests
+public class JsonObjectTests
 {
     private const int Eos = 1;
 
     private static readonly Tokenizer Arrows = Tokenizer.Load(TokenizerFolder.Arrows);
+    private static readonly TokenMasks Masks = new(OutputConstraint.JsonObject.Compile(), Arrows);
 
     [Fact]
     public void Random_walks_through_the_mask_are_JSON_objects() => RandomWalks(Arrows);
@@ -25,7 +26,7 @@ public class JsonObjectConstraintTests
     public void Every_JSON_object_is_possible_token_by_token() =>
         RandomJson.Object.Sample(json =>
         {
-            var constraint = new JsonObjectConstraint(Arrows, [Eos]);
+            var constraint = new ConstraintCursor(Masks, Eos, [Eos]);
             var logits = new float[Arrows.VocabularySize];
             var masked = new float[Arrows.VocabularySize];
             foreach (var id in Arrows.Encode(json, addSpecialTokens: false))
@@ -37,7 +38,7 @@ public class JsonObjectConstraintTests
             }
 
             constraint.Mask(logits, masked);
-            Assert.True(constraint.IsComplete);
+            Assert.True(constraint.CanEnd);
             Assert.Equal(Eos, Assert.Single(Enumerable.Range(0, masked.Length), id => masked[id] == 0));
         }, iter: 300);
 
@@ -97,54 +98,29 @@ public class JsonObjectConstraintTests
     public void Masked_tokens_have_no_probability_and_the_others_share_it()
     {
         var logits = new float[Arrows.VocabularySize];
-        var sampler = new TokenSampler(new SamplingParams { MaxTokens = 9, Temperature = 0, JsonObject = true, Logprobs = 6 }, logits.Length, Eos, [], [], Arrows);
+        var sampler = new TokenSampler(new SamplingParams { MaxTokens = 9, Temperature = 0, Constraint = Masks, Logprobs = 6 }, logits.Length, Eos, [], []);
         // At the start four kinds of white space and the brace are possible.
         var logprobs = sampler.Sample(logits).Logprobs!;
         Assert.Equal(-MathF.Log(5), logprobs.Chosen.Logprob, 1e-6f);
         Assert.Equal(float.NegativeInfinity, logprobs.Top[5].Logprob);
     }
 
-    [Fact]
-    public void A_sampler_without_tokenizer_refuses_to_promise_JSON() =>
-        Assert.Throws<ArgumentNullException>(() => Samplers.Build(new SamplingParams { MaxTokens = 1, JsonObject = true }, 10));
-
     private static void RandomWalks(Tokenizer tokenizer)
     {
+        var masks = new TokenMasks(OutputConstraint.JsonObject.Compile(), tokenizer);
         for (var seed = 0; seed < 40; seed++)
         {
-            var random = new Random(seed);
-            var p = new SamplingParams { MaxTokens = 5000, JsonObject = true, Seed = seed };
-            var sampler = new TokenSampler(p, tokenizer.VocabularySize, tokenizer.EosId, tokenizer.ExtraEosIds, [], tokenizer);
-            var output = new OutputText(tokenizer, p);
-            var logits = new float[tokenizer.VocabularySize];
-            var text = new StringBuilder();
-            for (var count = 0; ; count++)
-            {
-                for (var id = 0; id < logits.Length; id++)
-                {
-                    // Structure is rare among the tokens; without a push the walk would rarely open or close anything.
-                    var structural = tokenizer.TokenBytes(id) is [var value] && "{}[]\",:0t"u8.Contains(value);
-                    var closing = tokenizer.TokenBytes(id) is [(byte)'}' or (byte)']' or (byte)'"'];
-                    logits[id] = random.NextSingle() + (structural ? 4 : 0) + (closing ? count / 50f : 0);
-                }
-
-                var step = output.Append(sampler.Sample(logits).TokenId);
-                text.Append(step.Text);
-                if (step.Finish is null)
-                    continue;
-                Assert.Equal(FinishReason.Stop, step.Finish);
-                break;
-            }
-
-            Assert.True(IsObject(text.ToString()), text.ToString());
+            var text = RandomWalk.Text(masks, tokenizer, seed);
+            Assert.NotNull(text);
+            Assert.True(IsObject(text), text);
         }
     }
 
     /// <summary>One token per byte: in the committed tokenizer byte b is 2 + b.</summary>
     private static bool Completes(byte[] text)
     {
-        var constraint = new JsonObjectConstraint(Arrows, [Eos]);
-        return text.All(value => constraint.Accept(2 + value)) && constraint.IsComplete;
+        var constraint = new ConstraintCursor(Masks, Eos, [Eos]);
+        return text.All(value => constraint.Accept(2 + value)) && constraint.CanEnd;
     }
 
     private static bool IsObject(string text)
