@@ -180,8 +180,10 @@ public class AdapterLoadingTests
         var random = new Random(seed);
         var streams = new List<TestStream>();
         var loads = new List<(Task<ResidentAdapter> Load, CancellationTokenSource Cancel)>();
-        for (int step = 0; step < 5000; step++)
+        // On a busy machine the steps would otherwise be over before the pool's threads had loaded anything.
+        for (int step = 0; step < 5000 || streams.Count <= 100; step++)
         {
+            await Task.Yield();
             if (random.Next(3) == 0 && loads.Count < 12)
             {
                 var cancel = new CancellationTokenSource();

@@ -201,7 +201,7 @@ internal sealed unsafe class CudaKernels : IKernels
     {
         _device.Wait();
         operations();
-        if (_torchDevice.type == DeviceType.CUDA)
+        if (_torchDevice.type == TorchSharp.DeviceType.CUDA)
             cuda.synchronize();
         _device.Enter();
     }
