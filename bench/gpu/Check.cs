@@ -115,7 +115,7 @@ internal static class Check
         return i => (i % 4) switch
         {
             0 => null,
-            1 => engine.LoadExactAdapter($"exact-{i}", "1", Run.Exact(config, 5, i)),
+            1 => engine.LoadAdapter(AdapterWeights.Exact($"exact-{i}", "1", Run.Exact(config, 5, i))),
             _ => engine.LoadAdapter(Run.Adapter(bases[i % 2], $"cluster-{i % 2}", i)),
         };
     }

@@ -56,6 +56,7 @@ internal sealed class SpeedReport(string deviceName, int tokens)
         MaxModelLength = 512,
         MaxSequences = 256,
         AdapterSlots = MostAdapters,
+        AdapterPoolBytes = 4L << 30,
         MaxBatchedTokens = 2048,
         PrefixCache = false,
     };
@@ -130,7 +131,7 @@ internal sealed class SpeedReport(string deviceName, int tokens)
                 continue;
             next = 0;
             double exact = await MedianSpeedAsync(
-                loop, AdapterBatch, _ => loop.Engine.LoadExactAdapter($"exact-{next % count}", "1", Run.Exact(config, Rank, next++ % count)), cancel);
+                loop, AdapterBatch, _ => loop.Engine.LoadAdapter(AdapterWeights.Exact($"exact-{next % count}", "1", Run.Exact(config, Rank, next++ % count))), cancel);
             _rows.Add(new Row($"{count} uncompressed", AdapterBatch, exact, "compressed ÷ uncompressed", compressed / exact));
         }
     }
