@@ -52,7 +52,7 @@ request = urllib.request.Request(sys.argv[1] + "/v1/completions", body, {"Conten
 print(json.load(urllib.request.urlopen(request, timeout=60))["choices"][0]["text"])
 PYTHON
 )"
-  kill -INT $server
+  kill -TERM $server
   wait $server
   echo "the adapter 'reverse' answers:$answer"
   [ "${answer# }" = "tenalp" ]

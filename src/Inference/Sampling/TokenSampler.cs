@@ -143,7 +143,10 @@ public sealed class TokenSampler
 
     private static int? Best(ReadOnlySpan<float> logits)
     {
-        var best = TensorPrimitives.IndexOfMax(logits);
+        // Two simple passes are faster than one that carries indices along. The second compares bits: a NaN equals nothing.
+        int best = MemoryMarshal.Cast<float, int>(logits).IndexOf(BitConverter.SingleToInt32Bits(TensorPrimitives.Max(logits)));
+        if (best < 0)
+            best = TensorPrimitives.IndexOfMax(logits);
         return float.IsNegativeInfinity(logits[best]) ? null : best;
     }
 }
