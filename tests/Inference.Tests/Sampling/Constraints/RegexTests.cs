@@ -72,7 +72,7 @@ public class RegexTests
             }
 
             Assert.True(cursor.CanEnd);
-        }, iter: 100);
+        }, iter: 100, threads: 1);
     }
 
     [Theory]
