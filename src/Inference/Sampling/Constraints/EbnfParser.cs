@@ -8,18 +8,17 @@ namespace Eigengate.Inference.Sampling.Constraints;
 /// literals, character classes, dots, groups, alternatives, <c>* + ? {m} {m,} {m,n}</c>, and comments from # to the end of
 /// the line. A rule ends where the next begins. Errors name line and column.
 /// </summary>
-internal sealed class EbnfParser
+internal sealed class EbnfParser : ExpressionParser
 {
-    private const int MaxDepth = 100;
     private const int MaxLength = 200_000;
 
-    private readonly string _text;
     private readonly Dictionary<string, Rule> _rules = [];
     private readonly Dictionary<string, int> _firstUses = [];
-    private int _at;
-    private int _depth;
 
-    private EbnfParser(string text) => _text = text;
+    private EbnfParser(string text)
+        : base(text)
+    {
+    }
 
     /// <summary>The expression for all texts of the rule root.</summary>
     /// <exception cref="ConstraintException">Broken, or a construct that is not offered.</exception>
@@ -32,7 +31,7 @@ internal sealed class EbnfParser
 
     private Reference ReadRules()
     {
-        for (SkipSpace(); _at < _text.Length; SkipSpace())
+        for (SkipSpace(); At < Text.Length; SkipSpace())
             ReadRule();
         var missing = _firstUses.Where(use => _rules[use.Key].Body is null).OrderBy(use => use.Value).Select(use => use.Key).FirstOrDefault();
         if (missing is not null)
@@ -43,7 +42,7 @@ internal sealed class EbnfParser
 
     private void ReadRule()
     {
-        var start = _at;
+        var start = At;
         var name = ReadName() ?? throw Refused($"expected a rule (name ::= …), found {Found()}");
         SkipSpace();
         if (!TryTake("::="))
@@ -52,26 +51,14 @@ internal sealed class EbnfParser
         if (rule.Body is not null)
             throw Refused($"the rule '{name}' is defined twice", start);
         rule.Body = LeftRecursion.Removed(rule, ReadAlternatives());
-        if (_at < _text.Length && Peek() == ')')
+        if (At < Text.Length && Peek() == ')')
             throw Refused("a ) that closes nothing");
     }
 
-    private Expression ReadAlternatives()
-    {
-        if (++_depth > MaxDepth)
-            throw Refused($"more than {MaxDepth} nested groups");
-        var options = new List<Expression>();
-        do
-            options.Add(ReadSequence());
-        while (TryTake("|"));
-        _depth--;
-        return Expression.AnyOf(options);
-    }
-
-    private Expression ReadSequence()
+    protected override Expression ReadSequence()
     {
         var parts = new List<Expression>();
-        for (SkipSpace(); _at < _text.Length && Peek() is not ('|' or ')') && !RuleBegins(); SkipSpace())
+        for (SkipSpace(); At < Text.Length && Peek() is not ('|' or ')') && !RuleBegins(); SkipSpace())
             parts.Add(ReadQuantified());
         return Expression.Of(parts);
     }
@@ -82,7 +69,7 @@ internal sealed class EbnfParser
         for (var times = 0; ; times++)
         {
             SkipSpace();
-            var start = _at;
+            var start = At;
             if (ReadQuantifier() is not { } count)
                 return item;
             if (times == MaxDepth)
@@ -99,7 +86,7 @@ internal sealed class EbnfParser
             return (1, null);
         if (TryTake("?"))
             return (0, 1);
-        var start = _at;
+        var start = At;
         if (!TryTake("{"))
             return null;
         var least = ReadCount();
@@ -111,17 +98,17 @@ internal sealed class EbnfParser
     private int? ReadCount()
     {
         SkipSpace();
-        var start = _at;
-        while (_at < _text.Length && char.IsAsciiDigit(_text[_at]))
-            _at++;
-        return start == _at ? null
-            : int.TryParse(_text.AsSpan(start, _at - start), NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count
+        var start = At;
+        while (At < Text.Length && char.IsAsciiDigit(Text[At]))
+            At++;
+        return start == At ? null
+            : int.TryParse(Text.AsSpan(start, At - start), NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count
             : throw Refused("a repetition count that is too large", start);
     }
 
     private Expression ReadItem()
     {
-        var start = _at;
+        var start = At;
         if (ReadName() is { } name)
         {
             _firstUses.TryAdd(name, start);
@@ -135,10 +122,10 @@ internal sealed class EbnfParser
             case '[':
                 return new Characters(ReadClass());
             case '.':
-                _at++;
+                At++;
                 return new Characters(CodePoints.All);
             case '(':
-                _at++;
+                At++;
                 if (TryTake("=") || TryTake("!"))
                     throw Refused("a lookahead cannot be enforced", start);
                 var group = ReadAlternatives();
@@ -150,14 +137,14 @@ internal sealed class EbnfParser
 
     private Expression ReadLiteral()
     {
-        var start = _at;
-        var quote = _text[_at++];
+        var start = At;
+        var quote = Text[At++];
         var literal = new StringBuilder();
-        while (_at < _text.Length && Peek() is var next && next != quote)
+        while (At < Text.Length && Peek() is var next && next != quote)
         {
             if (next is '\n' or '\r')
                 break;
-            literal.Append(char.ConvertFromUtf32(ReadCodePoint()));
+            literal.Append(char.ConvertFromUtf32(ReadCharacter()));
         }
 
         return TryTake(quote.ToString()) ? Expression.Text(literal.ToString()) : throw Refused("a literal that is not closed on its line", start);
@@ -165,19 +152,19 @@ internal sealed class EbnfParser
 
     private CodePoints ReadClass()
     {
-        var start = _at++;
+        var start = At++;
         var negated = TryTake("^");
         var ranges = new List<(int, int)>();
-        while (_at < _text.Length && Peek() is not (']' or '\n' or '\r'))
+        while (At < Text.Length && Peek() is not (']' or '\n' or '\r'))
         {
-            var at = _at;
-            var first = ReadCodePoint();
+            var at = At;
+            var first = ReadCharacter();
             var last = first;
             // A minus before the end of the class is itself.
-            if (_at + 1 < _text.Length && Peek() == '-' && _text[_at + 1] != ']')
+            if (At + 1 < Text.Length && Peek() == '-' && Text[At + 1] != ']')
             {
-                _at++;
-                last = ReadCodePoint();
+                At++;
+                last = ReadCharacter();
             }
 
             if (last < first)
@@ -191,24 +178,14 @@ internal sealed class EbnfParser
         return negated ? set.Complement() : ranges.Count > 0 ? set : throw Refused("an empty class []", start);
     }
 
-    private int ReadCodePoint()
-    {
-        if (Peek() == '\\')
-            return ReadEscape();
-        if (!char.IsSurrogate(Peek()))
-            return _text[_at++];
-        if (_at + 1 == _text.Length || !char.IsSurrogatePair(_text, _at))
-            throw Refused("half of a surrogate pair");
-        _at += 2;
-        return char.ConvertToUtf32(_text, _at - 2);
-    }
+    private int ReadCharacter() => Peek() == '\\' ? ReadEscape() : ReadCodePoint();
 
     private int ReadEscape()
     {
-        var start = _at++;
-        if (_at == _text.Length)
+        var start = At++;
+        if (At == Text.Length)
             throw Refused("a backslash at the end", start);
-        var letter = _text[_at++];
+        var letter = Text[At++];
         return letter switch
         {
             'n' => '\n',
@@ -224,31 +201,31 @@ internal sealed class EbnfParser
 
     private int ReadHex(int digits, int start)
     {
-        if (_at + digits > _text.Length || !uint.TryParse(_text.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+        if (At + digits > Text.Length || !uint.TryParse(Text.AsSpan(At, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
             throw Refused($"an escape without its {digits} hexadecimal digits", start);
-        _at += digits;
+        At += digits;
         return Rune.IsValid(value) ? (int)value : throw Refused("an escape that is no character", start);
     }
 
     /// <summary>Letters, digits, - and _, beginning with a letter or _; null when there is none.</summary>
     private string? ReadName()
     {
-        var start = _at;
-        if (_at == _text.Length || !(char.IsAsciiLetter(Peek()) || Peek() == '_'))
+        var start = At;
+        if (At == Text.Length || !(char.IsAsciiLetter(Peek()) || Peek() == '_'))
             return null;
-        while (_at < _text.Length && (char.IsAsciiLetterOrDigit(Peek()) || Peek() is '_' or '-'))
-            _at++;
-        return _text[start.._at];
+        while (At < Text.Length && (char.IsAsciiLetterOrDigit(Peek()) || Peek() is '_' or '-'))
+            At++;
+        return Text[start..At];
     }
 
     private bool RuleBegins()
     {
-        var start = _at;
+        var start = At;
         var begins = ReadName() is not null;
         if (begins)
             SkipSpace();
-        begins &= _text.AsSpan(_at).StartsWith("::=");
-        _at = start;
+        begins &= Text.AsSpan(At).StartsWith("::=");
+        At = start;
         return begins;
     }
 
@@ -261,32 +238,22 @@ internal sealed class EbnfParser
 
     private void SkipSpace()
     {
-        while (_at < _text.Length && (Peek() is ' ' or '\t' or '\n' or '\r' or '#'))
+        while (At < Text.Length && (Peek() is ' ' or '\t' or '\n' or '\r' or '#'))
         {
             if (Peek() != '#')
-                _at++;
+                At++;
             else
-                _at = _text.IndexOf('\n', _at) is >= 0 and var end ? end : _text.Length;
+                At = Text.IndexOf('\n', At) is >= 0 and var end ? end : Text.Length;
         }
     }
 
-    private char Peek() => _text[_at];
+    private string Found() => At == Text.Length ? "the end" : $"'{Peek()}'";
 
-    private bool TryTake(string expected)
-    {
-        if (!_text.AsSpan(_at).StartsWith(expected, StringComparison.Ordinal))
-            return false;
-        _at += expected.Length;
-        return true;
-    }
-
-    private string Found() => _at == _text.Length ? "the end" : $"'{Peek()}'";
-
-    private ConstraintException Refused(string what) => Refused(what, _at);
+    protected override ConstraintException Refused(string what) => Refused(what, At);
 
     private ConstraintException Refused(string what, int at)
     {
-        var before = _text.AsSpan(0, at);
+        var before = Text.AsSpan(0, at);
         var line = before.Count('\n') + 1;
         var column = at - (before.LastIndexOf('\n') + 1) + 1;
         return new ConstraintException(string.Create(CultureInfo.InvariantCulture, $"line {line}, column {column}: {what}"));

@@ -7,9 +7,8 @@ namespace Eigengate.Inference.Sampling.Constraints;
 /// alternation and quantifiers; \d, \w and \s are ASCII, and a dot is anything but a line end. Anchors may stand at the ends
 /// of a whole alternative. Everything else is refused by name.
 /// </summary>
-internal sealed class RegexParser
+internal sealed class RegexParser : ExpressionParser
 {
-    private const int MaxDepth = 100;
     private const int MaxLength = 50_000;
 
     private static readonly CodePoints Digits = CodePoints.Of(('0', '9'));
@@ -17,11 +16,10 @@ internal sealed class RegexParser
     private static readonly CodePoints Space = CodePoints.Of(" \t\n\r\f\v");
     private static readonly CodePoints Dot = CodePoints.Of("\n\r\u2028\u2029").Complement();
 
-    private readonly string _text;
-    private int _at;
-    private int _depth;
-
-    private RegexParser(string text) => _text = text;
+    private RegexParser(string text)
+        : base(text)
+    {
+    }
 
     /// <summary>The expression for all of a text. Anchors at its ends add nothing.</summary>
     /// <exception cref="ConstraintException">Broken, or a construct that is not offered.</exception>
@@ -46,31 +44,19 @@ internal sealed class RegexParser
         var alternatives = new List<(Expression, bool, bool)>();
         do
         {
-            var fromStart = parser.TryTake('^');
+            var fromStart = parser.TryTake("^");
             var body = parser.ReadSequence();
-            alternatives.Add((body, fromStart, parser.TryTake('$')));
+            alternatives.Add((body, fromStart, parser.TryTake("$")));
         }
-        while (parser.TryTake('|'));
+        while (parser.TryTake("|"));
 
-        return parser._at == pattern.Length ? alternatives : throw parser.Refused(parser.Peek() == ')' ? "an unmatched )" : $"'{parser.Peek()}' inside, which is an anchor there,");
+        return parser.At == pattern.Length ? alternatives : throw parser.Refused(parser.Peek() == ')' ? "an unmatched )" : $"'{parser.Peek()}' inside, which is an anchor there,");
     }
 
-    private Expression ReadAlternatives()
-    {
-        if (++_depth > MaxDepth)
-            throw Refused($"more than {MaxDepth} nested groups");
-        var options = new List<Expression>();
-        do
-            options.Add(ReadSequence());
-        while (TryTake('|'));
-        _depth--;
-        return Expression.AnyOf(options);
-    }
-
-    private Expression ReadSequence()
+    protected override Expression ReadSequence()
     {
         var parts = new List<Expression>();
-        while (_at < _text.Length && Peek() is not ('|' or ')' or '$'))
+        while (At < Text.Length && Peek() is not ('|' or ')' or '$'))
             parts.Add(ReadQuantified());
         return Expression.Of(parts);
     }
@@ -78,13 +64,13 @@ internal sealed class RegexParser
     private Expression ReadQuantified()
     {
         var atom = ReadAtom();
-        if (_at == _text.Length || ReadQuantifier() is not { } count)
+        if (At == Text.Length || ReadQuantifier() is not { } count)
             return atom;
-        if (_at < _text.Length && Peek() == '+')
+        if (At < Text.Length && Peek() == '+')
             throw Refused("a possessive quantifier");
         // A lazy quantifier matches the same texts.
-        TryTake('?');
-        if (_at < _text.Length && Peek() is '*' or '+' or '?')
+        TryTake("?");
+        if (At < Text.Length && Peek() is '*' or '+' or '?')
             throw Refused("a quantifier of a quantifier");
         return atom.Repeated(count.Least, count.Most);
     }
@@ -94,19 +80,19 @@ internal sealed class RegexParser
         switch (Peek())
         {
             case '*':
-                _at++;
+                At++;
                 return (0, null);
             case '+':
-                _at++;
+                At++;
                 return (1, null);
             case '?':
-                _at++;
+                At++;
                 return (0, 1);
             case '{':
-                _at++;
+                At++;
                 var least = ReadNumber() ?? throw Refused("a { that begins no quantifier (write \\{)");
-                var most = !TryTake(',') ? least : ReadNumber();
-                if (!TryTake('}') || most < least)
+                var most = !TryTake(",") ? least : ReadNumber();
+                if (!TryTake("}") || most < least)
                     throw Refused("a broken quantifier {m,n}");
                 return (least, most);
             default:
@@ -116,11 +102,11 @@ internal sealed class RegexParser
 
     private int? ReadNumber()
     {
-        var start = _at;
-        while (_at < _text.Length && char.IsAsciiDigit(_text[_at]))
-            _at++;
-        return start == _at ? null
-            : int.TryParse(_text.AsSpan(start, _at - start), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number
+        var start = At;
+        while (At < Text.Length && char.IsAsciiDigit(Text[At]))
+            At++;
+        return start == At ? null
+            : int.TryParse(Text.AsSpan(start, At - start), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number
             : throw Refused("a repetition count that is too large");
     }
 
@@ -129,18 +115,18 @@ internal sealed class RegexParser
         switch (Peek())
         {
             case '(':
-                _at++;
+                At++;
                 ReadGroupKind();
                 var group = ReadAlternatives();
-                return TryTake(')') ? group : throw Refused(_at < _text.Length ? "an anchor inside a group" : "a group that is not closed");
+                return TryTake(")") ? group : throw Refused(At < Text.Length ? "an anchor inside a group" : "a group that is not closed");
             case '[':
-                _at++;
+                At++;
                 return new Characters(ReadClass());
             case '.':
-                _at++;
+                At++;
                 return new Characters(Dot);
             case '\\':
-                _at++;
+                At++;
                 return ReadEscape(inClass: false) is { Set: { } set } ? new Characters(set) : throw Refused("a broken escape");
             case '^':
                 throw Refused("an anchor ^ inside");
@@ -155,42 +141,42 @@ internal sealed class RegexParser
 
     private void ReadGroupKind()
     {
-        if (!TryTake('?'))
+        if (!TryTake("?"))
             return;
-        if (TryTake(':'))
+        if (TryTake(":"))
             return;
-        var kind = _at < _text.Length ? Peek() : '\0';
+        var kind = At < Text.Length ? Peek() : '\0';
         var named = kind == '<' || kind == 'P';
-        if (kind is '=' or '!' || (kind == '<' && _at + 1 < _text.Length && _text[_at + 1] is '=' or '!'))
-            throw Refused($"a {(kind == '<' ? "lookbehind" : "lookahead")} (?{_text.AsSpan(_at, kind == '<' ? 2 : 1)}");
-        var end = named ? _text.IndexOf('>', _at) : -1;
-        var name = end < 0 ? "" : _text[(_at + (kind == 'P' ? 2 : 1))..end];
+        if (kind is '=' or '!' || (kind == '<' && At + 1 < Text.Length && Text[At + 1] is '=' or '!'))
+            throw Refused($"a {(kind == '<' ? "lookbehind" : "lookahead")} (?{Text.AsSpan(At, kind == '<' ? 2 : 1)}");
+        var end = named ? Text.IndexOf('>', At) : -1;
+        var name = end < 0 ? "" : Text[(At + (kind == 'P' ? 2 : 1))..end];
         if (name.Length == 0 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
             throw Refused($"a group (?{kind}…");
-        _at = end + 1;
+        At = end + 1;
     }
 
     private CodePoints ReadClass()
     {
-        var negated = TryTake('^');
+        var negated = TryTake("^");
         var ranges = new List<(int, int)>();
         for (var first = true; ; first = false)
         {
-            if (_at == _text.Length)
+            if (At == Text.Length)
                 throw Refused("a class that is not closed");
             if (Peek() == ']')
             {
-                _at++;
+                At++;
                 if (first && !negated)
                     throw Refused("an empty class []");
                 var set = CodePoints.Of(ranges);
                 return negated ? set.Complement() : set;
             }
 
-            if (!first && Peek() == '-' && _at + 1 < _text.Length && _text[_at + 1] == '[')
+            if (!first && Peek() == '-' && At + 1 < Text.Length && Text[At + 1] == '[')
                 throw Refused("a class subtraction -[ (escape the [ if it is meant literally)");
 
-            if (Peek() == '[' && _at + 1 < _text.Length && _text[_at + 1] is ':' or '.' or '=')
+            if (Peek() == '[' && At + 1 < Text.Length && Text[At + 1] is ':' or '.' or '=')
                 throw Refused("a POSIX class [:…:]");
             ranges.AddRange(ReadRange().Ranges);
         }
@@ -199,11 +185,11 @@ internal sealed class RegexParser
     private CodePoints ReadRange()
     {
         var low = ReadClassAtom();
-        if (_at + 1 >= _text.Length || Peek() != '-' || _text[_at + 1] == ']')
+        if (At + 1 >= Text.Length || Peek() != '-' || Text[At + 1] == ']')
             return low.Set;
-        if (_text[_at + 1] == '[')
+        if (Text[At + 1] == '[')
             throw Refused("a class subtraction -[");
-        _at++;
+        At++;
         var high = ReadClassAtom();
         if (low.Single is not { } first || high.Single is not { } last)
             throw Refused("a class escape as the end of a range");
@@ -212,7 +198,7 @@ internal sealed class RegexParser
 
     private (CodePoints Set, int? Single) ReadClassAtom()
     {
-        if (TryTake('\\'))
+        if (TryTake("\\"))
             return ReadEscape(inClass: true);
         var value = ReadCodePoint();
         return (CodePoints.Of((value, value)), value);
@@ -221,9 +207,9 @@ internal sealed class RegexParser
     /// <summary>After the backslash: a set, and the character where it is one.</summary>
     private (CodePoints Set, int? Single) ReadEscape(bool inClass)
     {
-        if (_at == _text.Length)
+        if (At == Text.Length)
             throw Refused("a backslash at the end");
-        var letter = _text[_at++];
+        var letter = Text[At++];
         CodePoints? set = letter switch
         {
             'd' => Digits,
@@ -258,38 +244,18 @@ internal sealed class RegexParser
     private int ReadUnicode()
     {
         var value = ReadHex(4);
-        if (value is >= 0xD800 and <= 0xDBFF && TryTake('\\') && TryTake('u') && ReadHex(4) is >= 0xDC00 and <= 0xDFFF and var low)
+        if (value is >= 0xD800 and <= 0xDBFF && TryTake("\\") && TryTake("u") && ReadHex(4) is >= 0xDC00 and <= 0xDFFF and var low)
             return char.ConvertToUtf32((char)value, (char)low);
         return value is < 0xD800 or > 0xDFFF ? value : throw Refused("half of a surrogate pair");
     }
 
     private int ReadHex(int digits)
     {
-        if (_at + digits > _text.Length || !int.TryParse(_text.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+        if (At + digits > Text.Length || !int.TryParse(Text.AsSpan(At, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
             throw Refused($"an escape without its {digits} hexadecimal digits");
-        _at += digits;
+        At += digits;
         return value;
     }
 
-    private int ReadCodePoint()
-    {
-        if (!char.IsSurrogate(Peek()))
-            return _text[_at++];
-        if (_at + 1 == _text.Length || !char.IsSurrogatePair(_text, _at))
-            throw Refused("half of a surrogate pair");
-        _at += 2;
-        return char.ConvertToUtf32(_text, _at - 2);
-    }
-
-    private char Peek() => _text[_at];
-
-    private bool TryTake(char expected)
-    {
-        if (_at == _text.Length || _text[_at] != expected)
-            return false;
-        _at++;
-        return true;
-    }
-
-    private ConstraintException Refused(string what) => new($"the regular expression has {what} at position {_at}");
+    protected override ConstraintException Refused(string what) => new($"the regular expression has {what} at position {At}");
 }
