@@ -12,6 +12,9 @@ internal static class HostileBenchmark
 
     public static void Run(Tokenizer tokenizer)
     {
+        long began = Stopwatch.GetTimestamp();
+        int sorted = tokenizer.SortedTokens.Count;
+        Console.WriteLine($"Sorting {sorted} tokens, once: {Since(began)} ms\n");
         Console.WriteLine($"| constraint | compiled, ms | MB allocated | then | costliest mask of {Steps} steps, ms | MB allocated |");
         Console.WriteLine("|---|---|---|---|---|---|");
         foreach (var (name, constraint) in HostileConstraints.All)

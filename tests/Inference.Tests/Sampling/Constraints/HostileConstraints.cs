@@ -16,6 +16,7 @@ internal static class HostileConstraints
         ["regex (a|b| )*a(a|b| ){40}"] = Regex("(a|b| )*a(a|b| ){40}"),
         ["regex of 8,000 alternatives"] = Regex(string.Join('|', Enumerable.Range(0, 8_000).Select(i => $"x{i}"))),
         ["regex [^a-z]{1,20000} over Unicode"] = Regex("[^a-zé-œΑ-Ω]{1,20000}"),
+        ["regex, 20,000 times a class of 6,000 ranges"] = Regex("[" + string.Concat(Enumerable.Range(0, 6_000).Select(i => (char)(0x4000 + (2 * i)))) + "]{1,20000}"),
         ["regex, 90 groups deep"] = Regex(string.Concat(Enumerable.Repeat("(", 90)) + "a" + string.Concat(Enumerable.Repeat("|b)", 90))),
         ["choice of 60,000 texts"] = OutputConstraint.Choice(Enumerable.Range(0, 60_000).Select(i => $"{i * 7919L % 1_000_003:x}")),
         ["choice, 400 texts of 2,000 letters"] = OutputConstraint.Choice(Enumerable.Range(0, 400).Select(i => new string('a', 2_000 - i) + "b")),
@@ -30,10 +31,13 @@ internal static class HostileConstraints
         ["schema, items within items, each up to 1000"] = Schema("""{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"string","maxLength":1000}}}}"""),
         ["schema, prefixItems of 2,000"] = Schema($$"""{"type":"array","prefixItems":[{{string.Join(',', Enumerable.Repeat("{\"type\":\"boolean\"}", 2_000))}}]}"""),
         ["schema, $ref to itself"] = Schema("""{"$ref":"#"}"""),
+        ["schema, $ref in 8,000 spellings to one large part"] = Schema($$$"""{"anyOf":[{{{string.Join(',', Enumerable.Range(0, 8_000).Select(Spelling))}}}],"$defs":{"abcdefghijklm":{"enum":[{{{string.Join(',', Enumerable.Range(0, 5_000))}}}]} } }"""),
+        ["schema, 20,000 levels of brackets"] = Schema(new string('[', 20_000)),
         ["schema, $ref circle"] = Schema("""{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}}"""),
         ["schema, $ref with anyOf of itself"] = Schema("""{"anyOf":[{"$ref":"#"},{"type":"array","items":{"$ref":"#"}}]}"""),
         ["schema, oneOf of 200 objects"] = Schema($$"""{"oneOf":[{{string.Join(',', Enumerable.Range(0, 200).Select(i => $$"""{"type":"object","required":["k"],"properties":{"k":{"const":"{{i}}"} } }"""))}}]}"""),
         ["schema, oneOf of 200 objects with 200 constants"] = Schema($$"""{"oneOf":[{{string.Join(',', Enumerable.Range(0, 200).Select(Constants))}}]}"""),
+        ["schema, 3,000 oneOf of two large objects"] = Schema($$$"""{"anyOf":[{{{string.Join(',', Enumerable.Repeat("{\"oneOf\":[{\"$ref\":\"#/$defs/c0\"},{\"$ref\":\"#/$defs/c1\"}]}", 3_000))}}}],"$defs":{"c0":{{{Constants(0)}}},"c1":{{{Constants(1)}}} } }"""),
         ["schema, pattern (a|b)*a(a|b){60}"] = Schema("""{"type":"string","pattern":"(a|b)*a(a|b){60}"}"""),
         ["schema, patternProperties"] = Schema("""{"type":"object","patternProperties":{"^(a+)+$":{"type":"string"}}}"""),
         ["grammar, left recursion"] = Ebnf("root ::= root \"+\" root | [0-9]+"),
@@ -62,6 +66,8 @@ internal static class HostileConstraints
             $"\"d{i}\":{(i == depth - 1 ? "{\"type\":\"null\"}" : Twice($"{{\"$ref\":\"#/$defs/d{i + 1}\"}}"))}");
         return $$$"""{"$ref":"#/$defs/d0","$defs":{{{{string.Join(',', definitions)}}}}}""";
     }
+
+    private static string Spelling(int i) => "{\"$ref\":\"#/$defs/" + string.Concat(Enumerable.Range(0, 13).Select(bit => (i >> bit & 1) == 0 ? $"{(char)('a' + bit)}" : $"%{(int)'a' + bit:x}")) + "\"}";
 
     private static string Constants(int i)
     {
