@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything about one GPU host, from the unpacked archive of publish.sh: finds PyTorch, checks that it fits, compares the
 # engine's results on the device with its references, and measures. Every step says PASS or FAIL; ends with 1 if one failed.
-#   ./run.sh [--device cuda|cpu] [--libtorch DIR] [--shape tiny|135M|1.1B|7B] [--out DIR]
+#   ./run.sh [--device cuda|cpu] [--libtorch DIR] [--shape tiny|135m|1.1b|7b] [--out DIR]
 set -uo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 device=cuda libtorch="" shape="" out="$PWD/eigengate-gpu-results"
