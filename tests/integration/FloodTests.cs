@@ -5,7 +5,7 @@ namespace Eigengate.Integration.Tests;
 /// <summary>One caller floods gateway and node; another's requests pass it.</summary>
 public sealed class FloodTests(ServedLongContext served) : IClassFixture<ServedLongContext>
 {
-    private const int Requests = 80, Choices = 16, Places = 64;
+    private const int Requests = 80, Choices = 8, Places = 64;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -13,7 +13,7 @@ public sealed class FloodTests(ServedLongContext served) : IClassFixture<ServedL
     public async Task A_flood_of_one_caller_holds_up_another_for_a_few_admissions_only()
     {
         using var leave = new CancellationTokenSource();
-        var flood = new { model = served.Adapters[0], prompt = "planet ->", n = Choices, seed = 1, max_tokens = 500, ignore_eos = true };
+        var flood = new { model = served.Adapters[0], prompt = "planet ->", n = Choices, seed = 1, max_tokens = 300, ignore_eos = true };
         Task<HttpResponseMessage>[] requests = [.. Enumerable.Range(0, Requests).Select(_ => ServedLongContext.CompleteAsync(served.First, flood, leave.Token))];
         await served.UntilAsync("flooded", value => value("vllm:num_requests_waiting", "") > Places / 2 * Choices);
 

@@ -8,10 +8,11 @@ internal sealed class ForeignLibTorch : IDisposable
 {
     private static readonly string[] Native = ["libc10.so", "libtorch_cpu.so", "libtorch.so", "libtorch_global_deps.so"];
 
-    /// <summary>On the same file system as this build, so that it can be made of hard links.</summary>
-    private readonly string _program = Path.Combine(AppContext.BaseDirectory, $"../without-libtorch-{Guid.NewGuid():N}");
+    // On the same file system as this build, so that they can be made of hard links.
+    private readonly string _program = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", $"without-libtorch-{Guid.NewGuid():N}"));
 
-    public string Folder { get; } = Directory.CreateTempSubdirectory("eigengate-libtorch-").FullName;
+    public string Folder { get; } =
+        Directory.CreateDirectory(Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", $"libtorch-{Guid.NewGuid():N}"))).FullName;
 
     private static string OwnLibraries => Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native");
 
@@ -20,16 +21,14 @@ internal sealed class ForeignLibTorch : IDisposable
     {
         string target = Path.Combine(Folder, "torch", "lib");
         Directory.CreateDirectory(target);
-        foreach (string name in Directory.GetFiles(OwnLibraries).Where(IsLibTorch).Select(path => Path.GetFileName(path)))
-            File.Copy(Path.Combine(OwnLibraries, name), Path.Combine(target, name));
+        Link([.. Directory.GetFiles(OwnLibraries).Where(IsLibTorch), target]);
         return Path.Combine(target, "libtorch_cpu.so");
     }
 
     /// <summary>Makes the folder of programs; its path.</summary>
     public string Program()
     {
-        using (Process copy = Process.Start("cp", ["-rl", AppContext.BaseDirectory, _program]))
-            copy.WaitForExit();
+        Link(AppContext.BaseDirectory, _program);
         foreach (string library in Directory.GetFiles(Path.Combine(_program, "runtimes", "linux-x64", "native")).Where(IsLibTorch))
             File.Delete(library);
         foreach (string name in (string[])["eigengate", "gpu-check"])
@@ -42,6 +41,13 @@ internal sealed class ForeignLibTorch : IDisposable
         Directory.Delete(Folder, recursive: true);
         if (Directory.Exists(_program))
             Directory.Delete(_program, recursive: true);
+    }
+
+    private static void Link(params IEnumerable<string> paths)
+    {
+        using Process copy = Process.Start("cp", ["-rl", .. paths]);
+        copy.WaitForExit();
+        Assert.Equal(0, copy.ExitCode);
     }
 
     private static void ForgetLibTorch(string path)
