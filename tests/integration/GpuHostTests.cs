@@ -52,7 +52,7 @@ public sealed class GpuHostTests : IDisposable
         File.Copy(Path.Combine(Repository.Root, "bench", "gpu", "run.sh"), script);
         Directory.CreateSymbolicLink(Path.Combine(program, "base"), Repository.DemoBase);
         Directory.CreateSymbolicLink(Path.Combine(program, "bundle"), Repository.DemoBundle);
-        var info = new ProcessStartInfo("bash", [script, "--device", "cpu", "--out", results])
+        var info = new ProcessStartInfo("bash", [script, "--device", "cpu", "--tokens", "4", "--out", results])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
