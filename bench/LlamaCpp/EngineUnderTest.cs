@@ -7,7 +7,7 @@ using Eigengate.Inference.Sampling;
 
 namespace Eigengate.LlamaCpp;
 
-/// <summary>The engine with the model that llama.cpp also runs: bfloat16, greedy, no prefix cache.</summary>
+/// <summary>The engine with the model that llama.cpp also runs: bfloat16 like llama.cpp's LoRAs, greedy, no prefix cache.</summary>
 internal sealed class EngineUnderTest : IAsyncDisposable
 {
     private const string Cluster = "cluster";
@@ -20,6 +20,7 @@ internal sealed class EngineUnderTest : IAsyncDisposable
         _loop = new EngineLoop(Engine.Load(folder, new EngineOptions
         {
             DType = EngineDType.BFloat16,
+            CoreDType = EngineDType.BFloat16,
             Threads = threads,
             PrefixCache = false,
             AdapterSlots = 64,
