@@ -9,7 +9,7 @@ namespace Eigengate.Bench.Compression;
 /// <summary>From files to a bundle, by stage; then a newcomer on it.</summary>
 internal static class FilesBenchmark
 {
-    internal static void Run(string work, ModuleSpec[] modules, int adapters, int rank, int clusters, bool keep, bool newcomer)
+    internal static void Run(string work, ModuleSpec[] modules, int adapters, int rank, int clusters, int? figureModules, bool keep, bool newcomer)
     {
         string folder = Path.Combine(work, $"compression-bench-{Environment.ProcessId}");
         string bundle = Path.Combine(folder, "bundle");
@@ -21,7 +21,7 @@ internal static class FilesBenchmark
             string[] folders = [.. PeftAdapter.FindFolders(Path.Combine(folder, "adapters"))];
             var stages = new StageClock();
             CompressionResult result = Compressor.Compress(
-                new CompressorOptions { Output = bundle, Clusters = clusters }, folders, stages);
+                new CompressorOptions { Output = bundle, Clusters = clusters, FigureModules = figureModules }, folders, stages);
             CompressionReport report = result.Report;
             Console.WriteLine($"{adapters} adapters of rank {rank}, {modules.Length} modules, C={clusters}, r=16; files made in {made:F0} s; G = {g:F2} s");
             Console.WriteLine();
@@ -29,6 +29,7 @@ internal static class FilesBenchmark
             Console.WriteLine(string.Concat(Enumerable.Repeat("|---", 7 + Enum.GetValues<CompressionStage>().Length)) + "|");
             Console.WriteLine(
                 $"| {adapters} | {report.BytesIn / 1e9:F2} GB | {report.BytesOut / 1e9:F2} GB | {report.MeanRelSqError:F4} | {stages} | {report.Seconds:F0} | {report.Seconds / g:F0} | {report.PeakRssBytes / (double)(1 << 30):F2} GiB |");
+            Check(bundle, adapters);
             if (newcomer)
                 Newcomer(bundle, files, adapters);
         }
@@ -37,6 +38,21 @@ internal static class FilesBenchmark
             if (!keep && Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
         }
+    }
+
+    /// <summary>Opens the bundle with all its checksums and reads every adapter's cores.</summary>
+    private static void Check(string bundle, int adapters)
+    {
+        long cores = 0;
+        double seconds = MatrixProduct.Time(() =>
+        {
+            using Bundle open = Bundle.Open(bundle);
+            cores = open.Manifest.Adapters.Sum(a => (long)open.ReadCores(a.Id).Count);
+            if (open.Manifest.Adapters.Length != adapters)
+                throw new InvalidDataException($"the bundle has {open.Manifest.Adapters.Length} adapters; {adapters} were compressed");
+        });
+        Console.WriteLine();
+        Console.WriteLine($"opened with every checksum verified, {cores} cores read: {seconds:F1} s");
     }
 
     private static void Newcomer(string bundle, AdapterFiles files, int number)

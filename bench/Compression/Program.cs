@@ -22,17 +22,19 @@ var moduleCount = new Option<int>("--modules") { Description = "Square modules",
 var smallRank = new Option<int>("--lora-rank") { Description = "l, rank of the adapters", DefaultValueFactory = _ => 8 };
 var width = new Option<int>("--dimension") { Description = "d of the square modules", DefaultValueFactory = _ => 1024 };
 
-var mistral = new Command("mistral", "Files of a Mistral-7B shape (q, k, v) to a bundle, then a newcomer on it") { adapters, layers, rank, clusters, work, keep };
-mistral.SetAction(o => FilesBenchmark.Run(
-    o.GetValue(work)!, AdapterFiles.Mistral(o.GetValue(layers)), o.GetValue(adapters), o.GetValue(rank), o.GetValue(clusters), o.GetValue(keep), newcomer: true));
+var figure = new Option<int?>("--figure-modules") { Description = "Modules of the survey for report.html; as many as compress takes by default" };
 
-var many = new Command("many", "Very many adapters of a small model; 10,000 of rank 8 need 8 GB of disk") { adapters, moduleCount, width, smallRank, clusters, work, keep };
+var mistral = new Command("mistral", "Files of a Mistral-7B shape (q, k, v) to a bundle, then a newcomer on it") { adapters, layers, rank, clusters, figure, work, keep };
+mistral.SetAction(o => FilesBenchmark.Run(
+    o.GetValue(work)!, AdapterFiles.Mistral(o.GetValue(layers)), o.GetValue(adapters), o.GetValue(rank), o.GetValue(clusters), o.GetValue(figure), o.GetValue(keep), newcomer: true));
+
+var many = new Command("many", "Very many adapters of a small model; 10,000 of rank 8 need 8 GB of disk") { adapters, moduleCount, width, smallRank, clusters, figure, work, keep };
 many.SetAction(o => FilesBenchmark.Run(
-    o.GetValue(work)!, AdapterFiles.Square(o.GetValue(moduleCount), o.GetValue(width)), o.GetValue(adapters), o.GetValue(smallRank), o.GetValue(clusters), o.GetValue(keep), newcomer: false));
+    o.GetValue(work)!, AdapterFiles.Square(o.GetValue(moduleCount), o.GetValue(width)), o.GetValue(adapters), o.GetValue(smallRank), o.GetValue(clusters), o.GetValue(figure), o.GetValue(keep), newcomer: false));
 
 var qualityAdapters = new Option<int>("--adapters") { Description = "k, adapters in each collection", DefaultValueFactory = _ => 120 };
 var qualityClusters = new Option<int>("--clusters") { Description = "C, clusters and planted families", DefaultValueFactory = _ => 6 };
-var quality = new Command("quality", "Collections, methods, error, bytes and seconds, with the algorithm of the paper as baseline") { qualityAdapters, qualityClusters };
-quality.SetAction(o => new QualityBenchmark(o.GetValue(qualityAdapters), loraRank: 16, rank: 16, o.GetValue(qualityClusters)).Run());
+var quality = new Command("quality", "Collections, methods, error, bytes and seconds, with the algorithm of the paper as baseline") { qualityAdapters, qualityClusters, work };
+quality.SetAction(o => new QualityBenchmark(o.GetValue(qualityAdapters), loraRank: 16, rank: 16, o.GetValue(qualityClusters), o.GetValue(work)!).Run());
 
 return new RootCommand("Speed, memory and quality of compression on collections that it makes itself; G is one 4096³ float32 product") { fit, cluster, mistral, many, quality }.Parse(args).Invoke();

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Eigengate.JointDiagonalization.Clustering;
 using Eigengate.JointDiagonalization.Planning;
 using static TorchSharp.torch;
 
@@ -36,7 +37,7 @@ internal sealed class SettingChooser
         if (sample.Modules.Count == 0)
             throw new ArgumentException("nothing can be chosen: all products of the sampled modules are zero");
 
-        using var starts = new AffinityStarts(sample);
+        using var starts = new AffinityStarts(sample.CollectionAdapters, [.. sample.Modules.Select(m => m.Factors)]);
         RankGrid grid = GridFor(goal, collection);
         int[] residuals = goal.Residual is { } only ? [only] : goal.TargetError is null && goal.BudgetBytes is null ? [0] : Residuals;
         int[] counts = goal.Clusters is { } given ? [Math.Min(given, starts.Active)] : [.. ClusterCounts.Where(c => c == 1 || c * MembersPerCluster <= starts.Active)];

@@ -29,12 +29,13 @@ internal static class ReportSections
         if (report.Survey is not { } survey)
             return Html.Empty;
         LineChart overRank = ReportFigures.ErrorOverRank(report, survey);
+        string fewer = survey.Adapters < report.Adapters.Length ? " Clusters of fewer adapters are easier to fit, so the lines lie lower than for all." : "";
         string sample = $"{survey.Modules.Length} of {report.Modules.Length} modules"
             + (survey.Adapters < report.Adapters.Length ? $" and {Labels.Number(survey.Adapters)} of {Labels.Number(report.Adapters.Length)} adapters" : "");
         return Html.Of($"""
             <section id="survey"><h2>Error against rank and clusters</h2>
             <p>What other settings would reach, from fits of free cores (jd-full) on a sample: {sample}
-            (<span class="paths">{string.Join(", ", survey.Modules)}</span>). The first picture compares settings at equal rank, the second at equal size, shared bases included.</p>
+            (<span class="paths">{string.Join(", ", survey.Modules)}</span>). The first picture compares settings at equal rank, the second at equal size, shared bases included.{fewer}</p>
             <div class="pair"><figure>{overRank.Draw()}</figure><figure>{ReportFigures.ErrorOverSize(report, survey).Draw()}</figure></div>
             {overRank.Key("this bundle, all modules")}</section>
             """);

@@ -6,14 +6,14 @@ namespace Eigengate.JointDiagonalization.Reports;
 internal sealed class SurveyPlan
 {
     private const int MaxModules = 4;
-    private const int MaxAdapters = 500;
+    private const int FewestAdapters = 500;
     private const int AdaptersPerCluster = 2;
 
-    /// <summary>Floating-point operations that the default may spend; some tens of seconds of two cores.</summary>
+    /// <summary>Floating-point operations that the default may spend; about ten seconds of two cores.</summary>
     private const double Budget = 1e12;
 
     /// <summary>Of a Krylov iteration per row, dimension and column, times iterations (spec/joint-diagonalization.md §6).</summary>
-    private const double OperationsPerEntry = 96;
+    private const double OperationsPerEntry = 32 * Surveyor.Iterations;
 
     // Both ends of a decision: how much less would do, and what twice as much would buy.
     private static readonly double[] RankFactors = [0.125, 0.25, 0.5, 1, 2];
@@ -21,15 +21,15 @@ internal sealed class SurveyPlan
 
     internal SurveyPlan(AdapterCollection collection, CompressorOptions options)
     {
-        int count = collection.Adapters.Count;
-        Adapters = Evenly(count, Math.Min(count, MaxAdapters));
+        int count = collection.Adapters.Count, loraRank = collection.Adapters.Max(a => a.Rank);
         Ranks = [.. RankFactors.Select(f => (Scaled(options.RankU, f), Scaled(options.RankV, f))).Distinct()];
-        int most = Math.Max(1, Adapters.Length / AdaptersPerCluster);
-        Clusters = [.. ClusterFactors.Select(f => Scaled(options.Clusters, f)).Append(1).Where(c => c <= most).Distinct().Order()];
-        int loraRank = collection.Adapters.Max(a => a.Rank);
-        Modules = options.FigureModules is { } wanted
-            ? Spread(collection.Modules, wanted)
-            : Affordable(Spread(collection.Modules, MaxModules), m => Operations(m, loraRank));
+        BundleModule[] wanted = Spread(collection.Modules, options.FigureModules ?? MaxModules);
+        int adapters = count;
+        while (adapters > FewestAdapters && wanted.Length > 0 && Operations(wanted[0], adapters, loraRank, options) > Budget)
+            adapters = Math.Max(FewestAdapters, adapters / 2);
+        Adapters = Evenly(count, adapters);
+        Clusters = ClustersFor(adapters, options);
+        Modules = options.FigureModules is null ? Affordable(wanted, m => Operations(m, adapters, loraRank, options)) : wanted;
     }
 
     internal BundleModule[] Modules { get; }
@@ -69,11 +69,17 @@ internal sealed class SurveyPlan
         return [.. modules.TakeWhile((m, i) => (spent += operations(m)) <= Budget || i == 0)];
     }
 
-    private double Operations(BundleModule module, int loraRank)
+    private static int[] ClustersFor(int adapters, CompressorOptions options)
     {
-        double rows = (double)Adapters.Length * loraRank;
+        int most = Math.Max(1, adapters / AdaptersPerCluster);
+        return [.. ClusterFactors.Select(f => Scaled(options.Clusters, f)).Append(1).Where(c => c <= most).Distinct().Order()];
+    }
+
+    private double Operations(BundleModule module, int adapters, int loraRank, CompressorOptions options)
+    {
+        double rows = (double)adapters * loraRank;
         // Small clusters are reduced to as many dimensions as they have rows.
-        double dimensions = Clusters.Sum(c => Math.Min(module.DOut, rows / c) + Math.Min(module.DIn, rows / c));
+        double dimensions = ClustersFor(adapters, options).Sum(c => Math.Min(module.DOut, rows / c) + Math.Min(module.DIn, rows / c));
         return OperationsPerEntry * rows * dimensions * Ranks.Sum(r => Math.Max(r.U, r.V));
     }
 
