@@ -35,7 +35,7 @@ var quick = new Option<bool>("--quick") { Description = "One short round: whethe
 Command throughput = Experiment("adapters", "Requests per second with 1 to 1,024 compressed adapters against one merged adapter; step time outside of the kernels");
 throughput.Options.Add(plot);
 throughput.SetAction((options, cancel) => ThroughputExperiment.RunAsync(
-    IsLarge(options) ? Read(options, 3, 8) : Read(options, 4, 24), Popularities(options), options.GetValue(plot), cancel));
+    IsLarge(options) ? Read(options, 3, 8) : Read(options, 3, 24), Popularities(options), options.GetValue(plot), cancel));
 Command firstToken = Experiment("first-token", "Time to first token with 1,024 compressed adapters against one, requests arriving at random");
 firstToken.SetAction((options, cancel) => FirstTokenExperiment.RunAsync(IsLarge(options) ? Read(options, 4, 16) : Read(options, 8, 48), cancel));
 Command equalMemory = Experiment("equal-memory", "Compressed adapters against uncompressed ones in a pool of as many bytes");
