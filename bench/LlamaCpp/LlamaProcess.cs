@@ -69,11 +69,13 @@ internal sealed class LlamaProcess : IDisposable
     {
         if (Directory.Exists(Path.Combine(folder, "node_modules")))
             return;
+
+        // Not "npm ci": it refuses a lock file without the packages for other platforms, which some registries do not have.
         using Process install = Process.Start(
-            new ProcessStartInfo("npm", ["ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"]) { WorkingDirectory = folder })!;
+            new ProcessStartInfo("npm", ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"]) { WorkingDirectory = folder })!;
         await install.WaitForExitAsync(cancel);
         if (install.ExitCode != 0)
-            throw new InvalidOperationException($"npm ci in '{folder}' ended with {install.ExitCode}");
+            throw new InvalidOperationException($"npm install in '{folder}' ended with {install.ExitCode}");
     }
 
     private static string RepositoryRoot()

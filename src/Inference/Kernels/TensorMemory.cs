@@ -13,6 +13,15 @@ internal static unsafe class TensorMemory
     /// </summary>
     public static readonly Scalar One = 1;
 
+    /// <summary>Runs an operation with a number that stays alive as long as it takes.</summary>
+    public static Tensor With(double value, Func<Scalar, Tensor> operation)
+    {
+        Scalar scalar = value;
+        Tensor result = operation(scalar);
+        GC.KeepAlive(scalar);
+        return result;
+    }
+
     public static void* Address(Tensor tensor) => (void*)THSTensor_data(tensor.Handle);
 
     /// <summary>An uninitialized tensor that no dispose scope ends.</summary>

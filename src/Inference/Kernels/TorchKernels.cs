@@ -89,7 +89,8 @@ internal sealed class TorchKernels : IKernels
             int share = _config.Heads / _config.KvHeads;
             Tensor grouped = query.view(group.Sequences, queries, _config.KvHeads, share, _config.HeadDim)
                 .permute(0, 2, 1, 3, 4).reshape(group.Sequences, _config.KvHeads, queries * share, _config.HeadDim);
-            Tensor scores = grouped.matmul(keys.permute(0, 2, 3, 1)).to(ScalarType.Float32).div_(MathF.Sqrt(_config.HeadDim));
+            Tensor products = grouped.matmul(keys.permute(0, 2, 3, 1)).to(ScalarType.Float32);
+            Tensor scores = TensorMemory.With(MathF.Sqrt(_config.HeadDim), root => products.div_(root));
             scores = scores.view(group.Sequences, _config.KvHeads, queries, share, -1).add_(group.Mask(window), TensorMemory.One);
             Tensor weights = torch.nn.functional.softmax(scores, -1).to(values.dtype).flatten(2, 3);
             Tensor mixed = weights.matmul(values.permute(0, 2, 1, 3))
@@ -153,7 +154,8 @@ internal sealed class TorchKernels : IKernels
     private static Tensor Normalized(Tensor x, Tensor weight, float epsilon)
     {
         Tensor wide = x.to(ScalarType.Float32);
-        Tensor scale = wide.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        Tensor mean = wide.mul(wide).mean([-1], keepdim: true);
+        Tensor scale = TensorMemory.With(epsilon, value => mean.add_(value, TensorMemory.One)).rsqrt_();
         return wide.mul(scale).mul_(weight);
     }
 

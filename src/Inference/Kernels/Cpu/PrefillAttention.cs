@@ -52,9 +52,11 @@ internal static class PrefillAttention
     private static Tensor Mask(int rows, int keys, int window, ScalarType dtype)
     {
         int own = keys - rows;
-        Tensor mask = torch.full([rows, keys], float.NegativeInfinity, dtype: ScalarType.Float32).triu_(own + 1);
+        Tensor mask = Nowhere().triu_(own + 1);
         if (window < keys)
-            mask.add_(torch.full([rows, keys], float.NegativeInfinity, dtype: ScalarType.Float32).tril_(own - window));
+            mask.add_(Nowhere().tril_(own - window), TensorMemory.One);
         return mask.to(dtype);
+
+        Tensor Nowhere() => TensorMemory.With(float.NegativeInfinity, value => torch.full([rows, keys], value, dtype: ScalarType.Float32));
     }
 }
