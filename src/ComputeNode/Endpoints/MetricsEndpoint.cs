@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Eigengate.ComputeNode.Endpoints;
 
-/// <summary><c>GET /metrics</c> for Prometheus (spec/http-api.md §12.5).</summary>
+/// <summary><c>GET /metrics</c>, with any path behind it, for Prometheus (spec/http-api.md §1, §12.5).</summary>
 internal static class MetricsEndpoint
 {
     public static void MapMetrics(this IEndpointRouteBuilder routes)
@@ -19,7 +19,7 @@ internal static class MetricsEndpoint
         RequestMetrics requests = routes.ServiceProvider.GetRequiredService<RequestMetrics>();
         HostAdapterCache host = routes.ServiceProvider.GetRequiredService<HostAdapterCache>();
         TimeProvider time = routes.ServiceProvider.GetRequiredService<TimeProvider>();
-        routes.MapGet("/metrics", (RequestDelegate)(context =>
+        routes.MapGet("/metrics/{**any}", (RequestDelegate)(context =>
         {
             context.Response.ContentType = PrometheusText.ContentType;
             return context.Response.WriteAsync(MetricFamilies.Write(model.Name, engine, host.Stats, requests, time.GetUtcNow()), context.RequestAborted);

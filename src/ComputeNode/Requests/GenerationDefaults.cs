@@ -20,6 +20,9 @@ internal sealed record GenerationDefaults
 
     public double RepetitionPenalty { get; init; } = 1;
 
+    /// <summary>Most tokens of an answer whose request sets no limit; null fills the context.</summary>
+    public long? MaxNewTokens { get; init; }
+
     /// <exception cref="InvalidDataException">The file is there, but is not a JSON object of numbers in range.</exception>
     public static GenerationDefaults Load(string modelDirectory)
     {
@@ -36,6 +39,7 @@ internal sealed record GenerationDefaults
                 TopK = (long)(Number(document, "top_k", k => k >= -1 && k == Math.Floor(k)) ?? 0),
                 MinP = Number(document, "min_p", p => p is >= 0 and <= 1) ?? 0,
                 RepetitionPenalty = Number(document, "repetition_penalty", p => p > 0) ?? 1,
+                MaxNewTokens = (long?)Number(document, "max_new_tokens", n => n is >= 1 and <= int.MaxValue && n == Math.Floor(n)),
             };
             return defaults;
         }

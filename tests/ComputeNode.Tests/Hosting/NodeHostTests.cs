@@ -311,6 +311,21 @@ public sealed class NodeHostTests(SharedIndex index)
         Assert.Equal(TextOf(greedy), TextOf(byDefault));
     }
 
+    [Fact]
+    public async Task AChatWithoutALimit_StaysWithinTheModelsDefault()
+    {
+        await using RunningNode node = await StartAsync(index, (options, _) =>
+        {
+            File.WriteAllText(Path.Combine(options.ModelDirectory, "generation_config.json"), """{"max_new_tokens": 7}""");
+            return options;
+        });
+        object[] messages = [new { role = "user", content = "abc" }];
+        JsonNode answer = await node.ChatAsync(new { messages, ignore_eos = true });
+        Assert.Equal(("length", 7), ((string)answer["choices"]![0]!["finish_reason"]!, (int)answer["usage"]!["completion_tokens"]!));
+        answer = await node.ChatAsync(new { messages, ignore_eos = true, max_tokens = 9 });
+        Assert.Equal(9, (int)answer["usage"]!["completion_tokens"]!);
+    }
+
     public static TheoryData<string, string> BadStarts => new()
     {
         { "model", "no-model" },

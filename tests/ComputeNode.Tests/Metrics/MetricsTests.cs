@@ -63,6 +63,15 @@ public sealed class MetricsTests(SharedIndex index)
             Assert.All(family.Samples, sample => Assert.Equal(("tiny", "0", name), (sample.Labels["model_name"], sample.Labels["engine"], name)));
     }
 
+    [Theory]
+    [InlineData("/metrics/")]
+    [InlineData("/metrics/any/path")]
+    public async Task AnySuffix_IsAnsweredWithoutRedirect(string path)
+    {
+        await using RunningNode node = await RunningNode.StartAsync(index);
+        Assert.Contains("vllm:num_requests_running", await node.Client.GetStringAsync(path, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task AfterKnownRequests_CountsAreExact()
     {
