@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares a Debian or Ubuntu machine so that `dotnet test` skips nothing: Redis, Docker with a local Redis image,
-# docker-compose, SentencePiece, Chromium, Node.js, C++ compilers and the npm packages of the tests. Run as root. What is already there is left alone.
+# docker-compose, SentencePiece, Chromium, Node.js, Python, C++ compilers and the npm packages of the tests. Run as root. What is already there is left alone.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -14,6 +14,7 @@ command -v node >/dev/null || need+=(nodejs)
 command -v g++ >/dev/null || need+=(g++)
 command -v clang++ >/dev/null || command -v clang++-14 >/dev/null || need+=(clang)
 command -v npm >/dev/null || need+=(npm)
+command -v python3 >/dev/null || need+=(python3)
 command -v chromium >/dev/null || need+=(chromium)
 if [ ${#need[@]} -gt 0 ]; then
   echo "Installing ${need[*]} ..."

@@ -1,9 +1,7 @@
 using System.CommandLine;
-using System.Diagnostics;
 using Eigengate.Bench;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.Inference.Sampling;
 
 var model = new Argument<string>("model") { Description = "Model folder; its weights may be random" };
 var dtype = new Option<EngineDType>("--dtype") { Description = "Number type of weights and activations", DefaultValueFactory = _ => EngineDType.Float32 };
@@ -56,37 +54,17 @@ async Task RunAsync(ParseResult options, CancellationToken cancel)
             for (int i = 0; i < assignments.Length; i++)
             {
                 int turn = (i + round + 1) % assignments.Length;
-                double speed = await TokensPerSecondAsync(loop, batch, options.GetValue(tokens), assignments[turn], cancel);
+                double speed = await GreedyLoad.TokensPerSecondAsync(loop, batch, options.GetValue(tokens), i => Leased(assignments[turn](i)), cancel);
                 if (round >= 0)
                     speeds[turn].Add(speed);
             }
         }
 
-        double Ratio(int turn) => Median(speeds[turn].Zip(speeds[1], (a, b) => a / b));
-        Console.WriteLine($"| {batch} | {string.Join(" | ", speeds.Select(s => Median(s).ToString("F0")))} | {Ratio(0):F2} | {Ratio(2):F2} | {Ratio(3):F2} | {Ratio(4):F2} |");
+        double Ratio(int turn) => Statistics.Median(speeds[turn].Zip(speeds[1], (a, b) => a / b));
+        Console.WriteLine($"| {batch} | {string.Join(" | ", speeds.Select(s => Statistics.Median(s).ToString("F0")))} | {Ratio(0):F2} | {Ratio(2):F2} | {Ratio(3):F2} | {Ratio(4):F2} |");
     }
 
-    AdapterWeights Compressed(int i, int cluster) => RandomAdapters.Compressed($"adapter-{i}-{cluster}", $"cluster-{cluster}", basis, i);
-}
+    ResidentAdapter? Leased(AdapterWeights? weights) => weights is null ? null : loop.Engine.LoadAdapter(weights);
 
-static async Task<double> TokensPerSecondAsync(EngineLoop loop, int batch, int tokens, Func<int, AdapterWeights?> adapterOf, CancellationToken cancel)
-{
-    var adapters = Enumerable.Range(0, batch).Select(i => adapterOf(i) is { } weights ? loop.Engine.LoadAdapter(weights) : null).ToArray();
-    long start = Stopwatch.GetTimestamp();
-    await Task.WhenAll(Enumerable.Range(0, batch).Select(i => DrainAsync(loop, i, tokens, adapters[i], cancel)));
-    return batch * tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
-}
-
-static async Task DrainAsync(EngineLoop loop, int i, int tokens, ResidentAdapter? adapter, CancellationToken cancel)
-{
-    var sampling = new SamplingParams { MaxTokens = tokens, Temperature = 0, IgnoreEos = true };
-    await foreach (GenerationEvent item in loop.GenerateAsync(new GenerationRequest($"bench-{i}", [1, 3 + i, 5, 7, 9], sampling, adapter), cancel))
-    {
-    }
-}
-
-static double Median(IEnumerable<double> values)
-{
-    double[] sorted = [.. values.Order()];
-    return sorted[sorted.Length / 2];
+    AdapterWeights Compressed(int i, int cluster) => random.Compressed($"adapter-{i}-{cluster}", $"cluster-{cluster}", basis, i);
 }

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Eigengate.Bench;
 
 namespace Eigengate.LlamaCpp;
 
@@ -54,15 +55,9 @@ internal sealed class Comparison(ModelShape shape, EngineUnderTest engine, Floor
         for (int round = 1; round <= rounds; round++)
             pairs.Add((await ours(round), await theirs(round)));
 
-        double engineSeconds = Median(pairs.Select(p => p.Ours)), llamaSeconds = Median(pairs.Select(p => p.Theirs));
+        double engineSeconds = Statistics.Median(pairs.Select(p => p.Ours)), llamaSeconds = Statistics.Median(pairs.Select(p => p.Theirs));
         Console.WriteLine(
-            $"| {name} | {tokens / engineSeconds:F0} | {tokens / llamaSeconds:F0} | {Median(pairs.Select(p => p.Theirs / p.Ours)):F2} | " +
+            $"| {name} | {tokens / engineSeconds:F0} | {tokens / llamaSeconds:F0} | {Statistics.Median(pairs.Select(p => p.Theirs / p.Ours)):F2} | " +
             $"{least / engineSeconds:F2} | {least / llamaSeconds:F2} |");
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
     }
 }

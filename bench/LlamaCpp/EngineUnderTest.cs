@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Eigengate.Bench;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Models;
@@ -6,11 +7,12 @@ using Eigengate.Inference.Sampling;
 
 namespace Eigengate.LlamaCpp;
 
-/// <summary>The engine with the model that llama.cpp also runs: bfloat16, greedy, no prefix cache.</summary>
+/// <summary>The engine with the model that llama.cpp also runs: bfloat16 like llama.cpp's LoRAs, greedy, no prefix cache.</summary>
 internal sealed class EngineUnderTest : IAsyncDisposable
 {
     private const string Cluster = "cluster";
     private readonly EngineLoop _loop;
+    private readonly RandomAdapters _random;
     private readonly Dictionary<string, ClusterBasis> _basis;
 
     public EngineUnderTest(string folder, int threads, int basisRank)
@@ -18,13 +20,15 @@ internal sealed class EngineUnderTest : IAsyncDisposable
         _loop = new EngineLoop(Engine.Load(folder, new EngineOptions
         {
             DType = EngineDType.BFloat16,
+            CoreDType = EngineDType.BFloat16,
             Threads = threads,
             PrefixCache = false,
             AdapterSlots = 64,
             MaxSequences = 64,
             KvCacheBytes = 1L << 30,
         }));
-        _basis = Basis(_loop.Engine.Config, basisRank);
+        _random = new RandomAdapters(Config);
+        _basis = _random.Cluster(basisRank, seed: 1);
         _loop.Engine.AddCluster(Cluster, _basis);
     }
 
@@ -50,7 +54,7 @@ internal sealed class EngineUnderTest : IAsyncDisposable
     /// <summary>Seconds for requests with an adapter each, all sent at once; the adapters are in their slots already, as llama.cpp's are loaded.</summary>
     public async Task<double> AdaptersSecondsAsync(int requests, int length, int steps, CancellationToken cancel)
     {
-        ResidentAdapter[] leases = [.. Enumerable.Range(0, requests).Select(i => _loop.Engine.LoadAdapter(Adapter(i)))];
+        ResidentAdapter[] leases = [.. Enumerable.Range(0, requests).Select(i => _loop.Engine.LoadAdapter(_random.Compressed($"adapter-{i}", Cluster, _basis, seed: i)))];
         long start = Stopwatch.GetTimestamp();
         await Task.WhenAll(leases.Select((lease, i) => RunAsync(Prompt(i, length), steps, lease, cancel)));
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -85,21 +89,4 @@ internal sealed class EngineUnderTest : IAsyncDisposable
 
         return ([.. ids], first, Stopwatch.GetTimestamp());
     }
-
-    private AdapterWeights Adapter(int index)
-    {
-        var random = new Random(index);
-        return new AdapterWeights($"adapter-{index}", "1", Cluster, _basis.ToDictionary(b => b.Key, b => Values(random, b.Value.RU * b.Value.RV)));
-    }
-
-    private static Dictionary<string, ClusterBasis> Basis(ModelConfig config, int rank)
-    {
-        var random = new Random(1);
-        var shapes = new (string Name, int Out)[] { ("q_proj", config.QueryWidth), ("k_proj", config.KvWidth), ("v_proj", config.KvWidth) };
-        return (from layer in Enumerable.Range(0, config.Layers) from shape in shapes select (layer, shape)).ToDictionary(
-            m => $"model.layers.{m.layer}.self_attn.{m.shape.Name}",
-            m => new ClusterBasis(Values(random, m.shape.Out * rank), Values(random, config.HiddenSize * rank), m.shape.Out, config.HiddenSize, rank, rank));
-    }
-
-    private static float[] Values(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 0.02f)];
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.InteropServices;
+using Eigengate.Bench;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Eigengate.Bench;
 using Eigengate.LlamaCpp;
 
 var shape = new Option<string>("--shape") { Description = "135m or 1.1b", DefaultValueFactory = _ => "135m" };
@@ -22,7 +23,7 @@ return await root.Parse(args).InvokeAsync();
 
 async Task RunAsync(ParseResult options, CancellationToken cancel)
 {
-    ModelShape sizes = ModelShape.Known.Single(s => s.Name == options.GetValue(shape));
+    ModelShape sizes = ModelShape.Named(options.GetValue(shape)!);
     int threadCount = options.GetValue(threads), adapterCount = options.GetValue(adapters);
     string[] wanted = options.GetValue(only) is { Length: > 0 } some ? some : ["agreement", "floor", "prefill", "decode1", "decode32", "outside", "prompts", "answers"];
     var model = RandomModel.Create(sizes, Path.Combine(options.GetValue(folder)!, sizes.Name), adapterCount);

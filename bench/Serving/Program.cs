@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Eigengate.Bench;
 using Eigengate.Bench.Serving;
 using Eigengate.Bench.Serving.ManyAdapters;
 using Eigengate.Inference;
@@ -19,47 +20,50 @@ speed.SetAction(async (options, cancel) =>
 var quality = new Command("quality", "Exact match on the demo's held-out questions: base alone, wrong adapter, right adapter uncompressed and compressed") { eigengate, demo };
 quality.SetAction((options, cancel) => QualityBenchmark.RunAsync(options.GetValue(eigengate)!, options.GetValue(demo)!, cancel));
 
-var shape = new Option<string>("--shape") { Description = "Model with random weights", DefaultValueFactory = _ => "135m" };
-shape.AcceptOnlyFromAmong("135m", "tinyllama");
-var dtype = new Option<EngineDType>("--dtype") { Description = "Number type of weights and activations", DefaultValueFactory = _ => EngineDType.BFloat16 };
+var shape = new Option<string>("--shape") { Description = "Model with random weights: 135m, or 1.1b, which is TinyLlama's", DefaultValueFactory = _ => "135m" };
+shape.AcceptOnlyFromAmong("135m", "1.1b");
+var dtype = new Option<EngineDType>("--dtype") { Description = "Number type of weights, cores and activations", DefaultValueFactory = _ => EngineDType.BFloat16 };
 var threads = new Option<int?>("--threads") { Description = "Compute threads; all cores by default" };
 var prompts = new Option<string>("--prompts") { Description = "The sonnets", DefaultValueFactory = _ => "../shared/data/prompts/sonnets.jsonl" };
-var popularity = new Option<Popularity>("--popularity") { Description = "How adapters are drawn", DefaultValueFactory = _ => Popularity.Uniform };
+var popularity = new Option<Popularity?>("--popularity") { Description = "How adapters are drawn; Uniform by default, and `adapters` measures both with shape 135m" };
 var sizes = new Option<BundleSizes>("--sizes") { Description = "Clusters and basis ranks of the bundles", DefaultValueFactory = _ => BundleSizes.Rank16 };
-var turns = new Option<int>("--rounds") { Description = "Interleaved rounds; the median of their ratios is reported", DefaultValueFactory = _ => 4 };
-var requests = new Option<int>("--requests") { Description = "Requests in a turn", DefaultValueFactory = _ => 24 };
-var inFlight = new Option<int>("--in-flight") { Description = "Requests at once", DefaultValueFactory = _ => 24 };
+var turns = new Option<int?>("--rounds") { Description = "Interleaved rounds; the median of their ratios is reported" };
+var requests = new Option<int?>("--requests") { Description = "Requests in a turn" };
 var plot = new Option<string?>("--plot") { Description = "Write the ratios as an SVG picture" };
 var quick = new Option<bool>("--quick") { Description = "One short round: whether it works, not how fast" };
 
-Option[] shared = [shape, dtype, threads, prompts, popularity, sizes, turns, requests, inFlight, quick];
 Command throughput = Experiment("adapters", "Requests per second with 1 to 1,024 compressed adapters against one merged adapter; step time outside of the kernels");
 throughput.Options.Add(plot);
-throughput.SetAction((options, cancel) => ThroughputExperiment.RunAsync(Read(options), options.GetValue(plot), cancel));
+throughput.SetAction((options, cancel) => ThroughputExperiment.RunAsync(
+    IsLarge(options) ? Read(options, 3, 8) : Read(options, 4, 24), Popularities(options), options.GetValue(plot), cancel));
 Command firstToken = Experiment("first-token", "Time to first token with 1,024 compressed adapters against one, requests arriving at random");
-firstToken.SetAction((options, cancel) => FirstTokenExperiment.RunAsync(Read(options), cancel));
+firstToken.SetAction((options, cancel) => FirstTokenExperiment.RunAsync(IsLarge(options) ? Read(options, 4, 16) : Read(options, 8, 48), cancel));
 Command equalMemory = Experiment("equal-memory", "Compressed adapters against uncompressed ones in a pool of as many bytes");
-equalMemory.SetAction((options, cancel) => EqualMemoryExperiment.RunAsync(Read(options), cancel));
+equalMemory.SetAction((options, cancel) => EqualMemoryExperiment.RunAsync(IsLarge(options) ? Read(options, 4, 8) : Read(options, 4, 24), cancel));
 
 return await new RootCommand("Measures serving: the demo as it is served, and the engine with up to 1,024 adapters") { speed, quality, throughput, firstToken, equalMemory }.Parse(args).InvokeAsync();
 
 Command Experiment(string name, string description)
 {
     var command = new Command(name, description);
-    foreach (Option option in shared)
+    foreach (Option option in (Option[])[shape, dtype, threads, prompts, popularity, sizes, turns, requests, quick])
         command.Options.Add(option);
     return command;
 }
 
-LabOptions Read(ParseResult options) => new()
+bool IsLarge(ParseResult options) => options.GetValue(shape) == "1.1b";
+
+IReadOnlyList<Popularity> Popularities(ParseResult options) => options.GetValue(popularity) is { } one ? [one]
+    : IsLarge(options) ? [Popularity.Uniform] : [Popularity.Uniform, Popularity.Zipf];
+
+LabOptions Read(ParseResult options, int defaultRounds, int defaultRequests) => new()
 {
-    Shape = options.GetValue(shape) == "135m" ? ModelShape.Small : ModelShape.TinyLlama,
+    Shape = ModelShape.Named(options.GetValue(shape)!),
     DType = options.GetValue(dtype),
     Threads = options.GetValue(threads),
     Prompts = options.GetValue(prompts)!,
-    Popularity = options.GetValue(popularity),
+    Popularity = options.GetValue(popularity) ?? Popularity.Uniform,
     Sizes = options.GetValue(sizes),
-    Rounds = options.GetValue(quick) ? 1 : options.GetValue(turns),
-    Requests = options.GetValue(quick) ? 8 : options.GetValue(requests),
-    InFlight = options.GetValue(quick) ? 8 : options.GetValue(inFlight),
+    Rounds = options.GetValue(quick) ? 1 : options.GetValue(turns) ?? defaultRounds,
+    Requests = options.GetValue(quick) ? 6 : options.GetValue(requests) ?? defaultRequests,
 };

@@ -49,9 +49,9 @@ internal static class SpeedBenchmark
                 }
             }
 
-            double many = Median([.. results[2].Zip(results[1], (a, b) => a / b)]);
-            double one = Median([.. results[1].Zip(results[0], (a, b) => a / b)]);
-            Console.WriteLine($"| {concurrency} | {string.Join(" | ", results.Select(r => Median(r).ToString("F0")))} | {many:F2} | {one:F2} |");
+            double many = Statistics.Median([.. results[2].Zip(results[1], (a, b) => a / b)]);
+            double one = Statistics.Median([.. results[1].Zip(results[0], (a, b) => a / b)]);
+            Console.WriteLine($"| {concurrency} | {string.Join(" | ", results.Select(r => Statistics.Median(r).ToString("F0")))} | {many:F2} | {one:F2} |");
         }
     }
 
@@ -73,16 +73,8 @@ internal static class SpeedBenchmark
         Console.WriteLine();
         Console.WriteLine("| | p50 | p99 |");
         Console.WriteLine("|---|---|---|");
-        Console.WriteLine($"| node directly | {Percentile(d, 0.5):F2} | {Percentile(d, 0.99):F2} |");
-        Console.WriteLine($"| through the gateway | {Percentile(p, 0.5):F2} | {Percentile(p, 0.99):F2} |");
-        Console.WriteLine($"| added by the gateway | {Percentile(p, 0.5) - Percentile(d, 0.5):F2} | {Percentile(p, 0.99) - Percentile(d, 0.99):F2} |");
-    }
-
-    private static double Median(IReadOnlyList<double> values) => Percentile([.. values], 0.5);
-
-    private static double Percentile(double[] values, double q)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[(int)Math.Round(q * (sorted.Length - 1))];
+        Console.WriteLine($"| node directly | {Statistics.Percentile(d, 0.5):F2} | {Statistics.Percentile(d, 0.99):F2} |");
+        Console.WriteLine($"| through the gateway | {Statistics.Percentile(p, 0.5):F2} | {Statistics.Percentile(p, 0.99):F2} |");
+        Console.WriteLine($"| added by the gateway | {Statistics.Percentile(p, 0.5) - Statistics.Percentile(d, 0.5):F2} | {Statistics.Percentile(p, 0.99) - Statistics.Percentile(d, 0.99):F2} |");
     }
 }

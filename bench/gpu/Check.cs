@@ -1,6 +1,6 @@
+using Eigengate.Bench;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.Inference.Models;
 
 namespace Eigengate.Gpu;
 
@@ -13,18 +13,18 @@ internal static class Check
     private const int Tokens = 12, Sequences = 21;
 
     /// <summary>Widths and heads with and without tails.</summary>
-    private static readonly Shape[] Shapes =
+    private static readonly ModelShape[] Shapes =
     [
-        Shape.Known[^1],
-        new("odd", 50, 67, 2, 9, 3, 18, 131, 512),
-        new("one KV head", 64, 96, 1, 8, 1, 64, 200, 1024),
-        new("wide heads", 96, 128, 1, 2, 2, 256, 128, 512),
+        ModelShape.Known[^1],
+        new("odd", 50, 67, 2, 9, 3, 18, 131, 512, Tied: false),
+        new("one KV head", 64, 96, 1, 8, 1, 64, 200, 1024, Tied: true),
+        new("wide heads", 96, 128, 1, 2, 2, 256, 128, 512, Tied: false),
     ];
 
     public static async Task<bool> RunAsync(string device, CancellationToken cancel)
     {
         bool good = true;
-        foreach (Shape shape in Shapes)
+        foreach (ModelShape shape in Shapes)
         {
             string folder = Directory.CreateTempSubdirectory("eigengate-check-").FullName;
             try
@@ -53,7 +53,7 @@ internal static class Check
         PrefixCache = false,
     };
 
-    private static async Task<bool> CompareAsync(string folder, Shape shape, EngineOptions options, CancellationToken cancel)
+    private static async Task<bool> CompareAsync(string folder, ModelShape shape, EngineOptions options, CancellationToken cancel)
     {
         string what = $"shape '{shape.Name}', {options.DType}";
         Generated[] kernels = await TogetherAsync(folder, shape, options, cancel);
@@ -82,14 +82,14 @@ internal static class Check
         return Outcome.Print(good, $"{what} ({equal} of {expected.Length} sequences equal, log-probabilities within {largest:E1})");
     }
 
-    private static async Task<Generated[]> TogetherAsync(string folder, Shape shape, EngineOptions options, CancellationToken cancel)
+    private static async Task<Generated[]> TogetherAsync(string folder, ModelShape shape, EngineOptions options, CancellationToken cancel)
     {
         await using var loop = new EngineLoop(Engine.Load(folder, options));
         Func<int, ResidentAdapter?> adapters = Adapters(loop.Engine);
-        return await Run.GenerateAsync(loop, [.. Enumerable.Range(0, Sequences).Select(i => Prompt(shape, i))], Tokens, adapters, cancel);
+        return await Generated.RunAsync(loop, [.. Enumerable.Range(0, Sequences).Select(i => Prompt(shape, i))], Tokens, adapters, cancel);
     }
 
-    private static async Task<Generated[]> OneByOneAsync(string folder, Shape shape, EngineOptions options, CancellationToken cancel)
+    private static async Task<Generated[]> OneByOneAsync(string folder, ModelShape shape, EngineOptions options, CancellationToken cancel)
     {
         await using var loop = new EngineLoop(Engine.Load(folder, options));
         Func<int, ResidentAdapter?> adapters = Adapters(loop.Engine);
@@ -97,26 +97,26 @@ internal static class Check
         for (int i = 0; i < Sequences; i++)
         {
             int which = i;
-            results[i] = (await Run.GenerateAsync(loop, [Prompt(shape, i)], Tokens, _ => adapters(which), cancel))[0];
+            results[i] = (await Generated.RunAsync(loop, [Prompt(shape, i)], Tokens, _ => adapters(which), cancel))[0];
         }
 
         return results;
     }
 
-    private static int[] Prompt(Shape shape, int i) => Run.Prompt(shape, i % 4 == 0 ? 150 + i : 3 + (2 * i), i);
+    private static int[] Prompt(ModelShape shape, int i) => Generated.Prompt(shape, i % 4 == 0 ? 150 + i : 3 + (2 * i), i);
 
     /// <summary>The base, two clusters of different ranks, and exact adapters.</summary>
     private static Func<int, ResidentAdapter?> Adapters(Engine engine)
     {
-        ModelConfig config = engine.Config;
-        var bases = new[] { Run.Basis(config, 8, 1), Run.Basis(config, 19, 2) };
+        var random = new RandomAdapters(engine.Config, strength: 0.3);
+        Dictionary<string, ClusterBasis>[] bases = [random.Cluster(rank: 8, seed: 1), random.Cluster(rank: 19, seed: 2)];
         for (int c = 0; c < bases.Length; c++)
             engine.AddCluster($"cluster-{c}", bases[c]);
         return i => (i % 4) switch
         {
             0 => null,
-            1 => engine.LoadAdapter(AdapterWeights.Exact($"exact-{i}", "1", Run.Exact(config, 5, i))),
-            _ => engine.LoadAdapter(Run.Adapter(bases[i % 2], $"cluster-{i % 2}", i)),
+            1 => engine.LoadAdapter(random.Exact($"exact-{i}", rank: 5, seed: i)),
+            _ => engine.LoadAdapter(random.Compressed($"compressed-{i}", $"cluster-{i % 2}", bases[i % 2], seed: i)),
         };
     }
 }

@@ -4,7 +4,7 @@ using Eigengate.Inference;
 
 var device = new Option<string>("--device") { Description = "cpu or cuda", DefaultValueFactory = _ => "cuda", Recursive = true };
 var libtorch = new Option<string?>("--libtorch") { Description = "PyTorch package folder; by default python3's", Recursive = true };
-var scale = new Option<string>("--shape") { Description = "Model shape: tiny, 135M, 1.1B or 7B; by default the largest that fits the free device memory" };
+var scale = new Option<string>("--shape") { Description = "Model shape: tiny, 135m, 1.1b or 7b; by default the largest that fits the free device memory" };
 var work = new Option<string>("--work") { Description = "Folder for the random model", DefaultValueFactory = _ => Path.GetTempPath() };
 var report = new Option<string>("--report") { Description = "Path of the report, without extension", DefaultValueFactory = _ => "gpu-report" };
 var tokens = new Option<int>("--tokens") { Description = "Tokens that each sequence generates", DefaultValueFactory = _ => 64 };

@@ -2,9 +2,9 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Eigengate.Bench;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.Inference.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -28,7 +28,7 @@ internal sealed class SpeedReport(string deviceName, int tokens)
 
     public async Task<bool> RunAsync(string? shapeName, string work, string report, CancellationToken cancel)
     {
-        Shape shape = Choose(shapeName);
+        ModelShape shape = Choose(shapeName);
         string folder = Path.Combine(work, $"eigengate-random-{shape.Name}-{Guid.NewGuid():N}");
         double bandwidth = Bandwidth();
         try
@@ -62,11 +62,11 @@ internal sealed class SpeedReport(string deviceName, int tokens)
     };
 
     /// <summary>Named, or the largest whose weights can be allocated three times over.</summary>
-    private Shape Choose(string? name)
+    private ModelShape Choose(string? name)
     {
         if (name is not null)
-            return Shape.Known.FirstOrDefault(s => s.Name == name) ?? throw new ArgumentException($"--shape is '{name}'; one of {string.Join(", ", Shape.Known.Select(s => s.Name))} was expected");
-        return deviceName == "cpu" ? Shape.Known[^1] : Shape.Known.First(s => Fits(3 * s.StepBytes));
+            return ModelShape.Named(name);
+        return deviceName == "cpu" ? ModelShape.Known[^1] : ModelShape.Known.First(s => Fits(3 * s.StepBytes));
     }
 
     private bool Fits(long bytes)
@@ -97,7 +97,7 @@ internal sealed class SpeedReport(string deviceName, int tokens)
             speeds.Add(2 * bytes / Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
 
-        return Median(speeds);
+        return Statistics.Median(speeds);
     }
 
     private void Synchronize()
@@ -106,7 +106,7 @@ internal sealed class SpeedReport(string deviceName, int tokens)
             torch.cuda.synchronize();
     }
 
-    private async Task BatchesAsync(EngineLoop loop, Shape shape, double bandwidth, CancellationToken cancel)
+    private async Task BatchesAsync(EngineLoop loop, ModelShape shape, double bandwidth, CancellationToken cancel)
     {
         foreach (int batch in (int[])[1, 32, 256])
         {
@@ -115,25 +115,28 @@ internal sealed class SpeedReport(string deviceName, int tokens)
         }
     }
 
-    /// <summary>1 to 1,024 adapters in turn against none, as merged into the weights would be; then the same uncompressed.</summary>
+    /// <summary>1 to 1,024 adapters in turn against none; then the same uncompressed.</summary>
     private async Task AdaptersAsync(EngineLoop loop, CancellationToken cancel)
     {
-        ModelConfig config = loop.Engine.Config;
-        var basis = Run.Basis(config, Rank, 1);
+        var random = new RandomAdapters(loop.Engine.Config);
+        var basis = random.Cluster(Rank, seed: 1);
         loop.Engine.AddCluster("speed", basis);
-        double merged = await MedianSpeedAsync(loop, AdapterBatch, _ => null, cancel);
+        double none = await MedianSpeedAsync(loop, AdapterBatch, _ => null, cancel);
         foreach (int count in (int[])[1, 4, 16, 64, 256, MostAdapters])
         {
             int next = 0;
-            double compressed = await MedianSpeedAsync(loop, AdapterBatch, _ => loop.Engine.LoadAdapter(Run.Adapter(basis, "speed", next++ % count)), cancel);
-            _rows.Add(new Row($"{count} compressed", AdapterBatch, compressed, "÷ merged", compressed / merged));
+            double compressed = await MedianSpeedAsync(loop, AdapterBatch, _ => loop.Engine.LoadAdapter(Compressed(next++ % count)), cancel);
+            _rows.Add(new Row($"{count} compressed", AdapterBatch, compressed, "÷ none", compressed / none));
             if (count < AdapterBatch)
                 continue;
             next = 0;
-            double exact = await MedianSpeedAsync(
-                loop, AdapterBatch, _ => loop.Engine.LoadAdapter(AdapterWeights.Exact($"exact-{next % count}", "1", Run.Exact(config, Rank, next++ % count))), cancel);
+            double exact = await MedianSpeedAsync(loop, AdapterBatch, _ => loop.Engine.LoadAdapter(Exact(next++ % count)), cancel);
             _rows.Add(new Row($"{count} uncompressed", AdapterBatch, exact, "compressed ÷ uncompressed", compressed / exact));
         }
+
+        AdapterWeights Compressed(int i) => random.Compressed($"compressed-{i}", "speed", basis, seed: i);
+
+        AdapterWeights Exact(int i) => random.Exact($"exact-{i}", Rank, seed: i);
     }
 
     private async Task<double> MedianSpeedAsync(EngineLoop loop, int batch, Func<int, ResidentAdapter?> adapterOf, CancellationToken cancel)
@@ -141,15 +144,15 @@ internal sealed class SpeedReport(string deviceName, int tokens)
         var speeds = new List<double>();
         for (int round = -1; round < Rounds; round++)
         {
-            double speed = await Run.SpeedAsync(loop, batch, tokens, adapterOf, cancel);
+            double speed = await GreedyLoad.TokensPerSecondAsync(loop, batch, tokens, adapterOf, cancel);
             if (round >= 0)
                 speeds.Add(speed);
         }
 
-        return Median(speeds);
+        return Statistics.Median(speeds);
     }
 
-    private void Write(string report, Shape shape, double bandwidth)
+    private void Write(string report, ModelShape shape, double bandwidth)
     {
         var text = new StringBuilder();
         text.AppendLine(CultureInfo.InvariantCulture, $"Shape {shape.Name}, bfloat16, device {deviceName}, {tokens} tokens a sequence, median of {Rounds}; memory bandwidth {bandwidth / 1e9:F0} GB/s, a step reads {shape.StepBytes / 1e9:F3} GB of weights.");
@@ -160,11 +163,5 @@ internal sealed class SpeedReport(string deviceName, int tokens)
         File.WriteAllText(report + ".json", JsonSerializer.Serialize(
             new { shape = shape.Name, device = deviceName, tokens, rounds = Rounds, bandwidth, stepBytes = shape.StepBytes, rows = _rows }, Indented));
         Console.Write(text);
-    }
-
-    private static double Median(List<double> values)
-    {
-        values.Sort();
-        return values[values.Count / 2];
     }
 }

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Everything about one GPU host, from the unpacked archive of publish.sh: finds PyTorch, checks that it fits, compares the
 # engine's results on the device with its references, and measures. Every step says PASS or FAIL; ends with 1 if one failed.
-#   ./run.sh [--device cuda|cpu] [--libtorch DIR] [--shape tiny|135M|1.1B|7B] [--out DIR]
+#   ./run.sh [--device cuda|cpu] [--libtorch DIR] [--shape tiny|135m|1.1b|7b] [--tokens N] [--out DIR]
 set -uo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-device=cuda libtorch="" shape="" out="$PWD/eigengate-gpu-results"
+device=cuda libtorch="" shape="" tokens=64 out="$PWD/eigengate-gpu-results"
 while [ $# -gt 0 ]; do
   case "$1" in
     --device) device="$2" ;;
     --libtorch) libtorch="$2" ;;
     --shape) shape="$2" ;;
+    --tokens) tokens="$2" ;;
     --out) out="$2" ;;
     *) sed -n 2,5p "$0"; exit 2 ;;
   esac
@@ -63,6 +64,6 @@ step pytorch find_pytorch || exit 1
 step smoke "$here/gpu-check" smoke --device "$device" --libtorch "$libtorch" || exit 1
 step check "$here/gpu-check" check --device "$device" --libtorch "$libtorch"
 step serve serve
-step speed "$here/gpu-check" speed --device "$device" --libtorch "$libtorch" ${shape:+--shape "$shape"} --work "$out" --report "$out/speed"
+step speed "$here/gpu-check" speed --device "$device" --libtorch "$libtorch" ${shape:+--shape "$shape"} --tokens "$tokens" --work "$out" --report "$out/speed"
 [ $failed = 0 ] && echo "PASS  all steps; results in $out" || echo "FAIL  see above; results in $out"
 exit $failed

@@ -24,7 +24,7 @@ internal sealed class EngineParts : IDisposable
         MaxModelLength = maxModelLength;
         KvBlocks = kvBlocks;
         Cache = new KvMemory(model.Config, kvBlocks, options.BlockSize, dtype, device);
-        Bases = new BasisStore(model.Config, dtype, device);
+        Bases = new BasisStore(model.Config, dtype, device, model.Kernels.Arrange);
         var pool = new PagePool(options.AdapterPoolBytes, model.Config, dtype, device);
         Slots = new AdapterSlots(options.AdapterSlots, model.Config, Bases, pool, TorchType(options.CoreDType), device);
     }
@@ -119,8 +119,8 @@ internal sealed class EngineParts : IDisposable
             return new TorchKernels(config, rotary, device);
         var pool = new ComputePool(ThreadsOf(options, config));
         if (options.DType == EngineDType.Float32)
-            return new CpuKernels<F32>(config, rotary, options.MaxBatchedTokens, pool);
+            return new CpuKernels<F32>(config, rotary, options.MaxBatchedTokens, pool, panels: false);
         WeightLayout.Choose(weights.Matrices, pool, options.Panels);
-        return new CpuKernels<Bf16>(config, rotary, options.MaxBatchedTokens, pool);
+        return new CpuKernels<Bf16>(config, rotary, options.MaxBatchedTokens, pool, options.Panels);
     }
 }

@@ -10,8 +10,6 @@ namespace Eigengate.Bench.Serving.ManyAdapters;
 /// </summary>
 internal static class EqualMemoryExperiment
 {
-    private const int Rank = 16;
-
     /// <summary>Different factors; more adapters than that share them, in memory of their own on the device.</summary>
     private const int FactorSets = 16;
 
@@ -21,53 +19,62 @@ internal static class EqualMemoryExperiment
     {
         await using var lab = new Lab(options);
         EngineLoop compressed = lab.Start(Counts.Sum());
-        Population[] populations = [.. Counts.Select(count => new Population(compressed.Engine.Config, count, options.Sizes))];
-        foreach (Population population in populations.OrderByDescending(p => p.Rank))
-            population.Load(compressed.Engine);
-        var factors = Factors(compressed.Engine);
-        long perAdapter = factors[0].Values.Sum(f => (long)f.A.Length + f.B.Length) * ElementSize(options);
-        Console.WriteLine("| adapters | MB | uncompressed ones in it | compressed, requests/s | uncompressed, requests/s | ratio | found on the device |");
-        Console.WriteLine("|---|---|---|---|---|---|---|");
-        for (int i = 0; i < Counts.Length; i++)
+        var random = new RandomAdapters(compressed.Engine.Config);
+        AdapterWeights[] factors = [.. Enumerable.Range(0, FactorSets).Select(set => random.Exact($"set-{set}", Lab.Rank, seed: set))];
+        Population[] populations = Population.Load(compressed.Engine, Counts, options.Sizes);
+        await lab.CalibrateAsync(compressed, Lab.NoAdapter, cancel);
+        Console.WriteLine($"drawn {options.Popularity}");
+        Console.WriteLine();
+        Console.WriteLine("| adapters | clusters | basis rank | MB | uncompressed ones in it | compressed, requests/s | uncompressed, requests/s | ratio | found on the device |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|---|");
+        foreach (Population population in populations)
         {
-            Population population = populations[i];
-            long bytes = population.Bytes(ElementSize(options));
-            EngineLoop uncompressed = lab.Start(Counts[i], poolBytes: bytes);
-            List<double> a = [], b = [];
-            for (int round = -1; round < options.Rounds; round++)
-            {
-                int[] drawn = lab.Draw(Counts[i], round);
-                double first = (await lab.RunAsync(compressed, round + 1, population.Drawn(compressed.Engine, drawn), cancel)).RequestsPerSecond;
-                double second = (await lab.RunAsync(uncompressed, round + 1, n => Exact(uncompressed.Engine, factors, drawn[n], cancel), cancel)).RequestsPerSecond;
-                if (round < 0)
-                    continue;
-                a.Add(first);
-                b.Add(second);
-            }
-
-            AdapterStats stats = uncompressed.Engine.Adapters;
-            Console.WriteLine($"| {Counts[i]} | {bytes / 1e6:F0} | {bytes / perAdapter} | {Values.Median(a):F2} | {Values.Median(b):F2} | "
-                + $"{Values.Median(a.Zip(b, (x, y) => x / y)):F2} | {(double)stats.Hits / (stats.Hits + stats.Misses):P0} |");
+            long bytes = population.Bytes(options.ElementBytes), room = bytes / random.ExactBytes(Lab.Rank, options.ElementBytes);
+            EngineLoop uncompressed = lab.Start(slots: population.Adapters, poolBytes: bytes);
+            await FillAsync(uncompressed.Engine, factors, (int)Math.Min(room, population.Adapters), cancel);
+            await CompareAsync(lab, population, compressed, uncompressed, factors, $"{bytes / 1e6:F0} | {room}", cancel);
+            await lab.StopAsync(uncompressed);
         }
     }
 
-    private static int ElementSize(LabOptions options) => options.DType == EngineDType.BFloat16 ? 2 : 4;
-
-    private static async ValueTask<ResidentAdapter?> Exact(Engine engine, IReadOnlyDictionary<string, LoraFactors>[] factors, int adapter, CancellationToken cancel)
+    private static async Task CompareAsync(
+        Lab lab, Population population, EngineLoop compressed, EngineLoop uncompressed, AdapterWeights[] factors, string memory, CancellationToken cancel)
     {
-        string id = adapter.ToString(CultureInfo.InvariantCulture);
-        return engine.TryAcquire(id, "1", out ResidentAdapter? lease)
-            ? lease
-            : await engine.LoadAdapterAsync(AdapterWeights.Exact(id, "1", factors[adapter % FactorSets]), cancel);
+        List<(double Compressed, double Uncompressed)> speeds = [];
+        AdapterStats before = uncompressed.Engine.Adapters;
+        for (int round = 0; round < lab.Options.Rounds; round++)
+        {
+            int[] drawn = lab.Draw(lab.Options.Popularity, population.Adapters, round);
+            Task<double> Compressed() => lab.SaturateAsync(compressed, round, population.Drawn(compressed.Engine, drawn), cancel);
+            Task<double> Uncompressed() => lab.SaturateAsync(uncompressed, round, n => ExactAsync(uncompressed.Engine, factors, drawn[n], cancel), cancel);
+            if (round % 2 == 0)
+            {
+                double first = await Compressed();
+                speeds.Add((first, await Uncompressed()));
+            }
+            else
+            {
+                double first = await Uncompressed();
+                speeds.Add((await Compressed(), first));
+            }
+        }
+
+        AdapterStats after = uncompressed.Engine.Adapters;
+        long hits = after.Hits - before.Hits, misses = after.Misses - before.Misses;
+        Console.WriteLine($"| {population.Adapters:N0} | {population.Clusters} | {population.Rank} | {memory} | {Statistics.Median(speeds.Select(s => s.Compressed)):F2} | "
+            + $"{Statistics.Median(speeds.Select(s => s.Uncompressed)):F2} | {Statistics.Median(speeds.Select(s => s.Compressed / s.Uncompressed)):F2} | {(double)hits / (hits + misses):P0} |");
     }
 
-    private static IReadOnlyDictionary<string, LoraFactors>[] Factors(Engine engine) =>
-    [
-        .. Enumerable.Range(0, FactorSets).Select(set =>
-        {
-            var random = new Random(set);
-            return Population.Modules(engine.Config).ToDictionary(m => m.Name, m => new LoraFactors(
-                Values.Random(random, Rank * m.In, 1 / MathF.Sqrt(m.In)), Values.Random(random, m.Out * Rank, 0.1f), m.Out, m.In, Rank, 1));
-        }),
-    ];
+    /// <summary>As after hours of service: the pool is full.</summary>
+    private static async Task FillAsync(Engine engine, AdapterWeights[] factors, int count, CancellationToken cancel)
+    {
+        for (int i = 0; i < count; i++)
+            (await ExactAsync(engine, factors, i, cancel))?.Dispose();
+    }
+
+    private static async ValueTask<ResidentAdapter?> ExactAsync(Engine engine, AdapterWeights[] factors, int adapter, CancellationToken cancel)
+    {
+        string id = adapter.ToString(CultureInfo.InvariantCulture);
+        return engine.TryAcquire(id, "1", out ResidentAdapter? lease) ? lease : await engine.LoadAdapterAsync(factors[adapter % FactorSets] with { Id = id }, cancel);
+    }
 }

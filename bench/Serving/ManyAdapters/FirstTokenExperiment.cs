@@ -1,4 +1,5 @@
 using Eigengate.Inference;
+using Eigengate.Inference.Adapters;
 
 namespace Eigengate.Bench.Serving.ManyAdapters;
 
@@ -7,27 +8,23 @@ internal static class FirstTokenExperiment
 {
     private const double Share = 0.5;
 
+    private static readonly int[] Counts = [1, 1024];
+
     public static async Task RunAsync(LabOptions options, CancellationToken cancel)
     {
         await using var lab = new Lab(options);
-        int[] counts = [1, 1024];
-        EngineLoop loop = lab.Start(counts.Sum());
-        Population[] populations = [.. counts.Select(count => new Population(loop.Engine.Config, count, options.Sizes))];
-        foreach (Population population in populations.OrderByDescending(p => p.Rank))
-            population.Load(loop.Engine);
-
-        await lab.RunAsync(loop, 0, populations[1].Drawn(loop.Engine, lab.Draw(1024, 0)), cancel);
-        double rate = Share * (await lab.RunAsync(loop, 1, populations[0].Drawn(loop.Engine, lab.Draw(1, 0)), cancel)).RequestsPerSecond;
+        EngineLoop loop = lab.Start(Counts.Sum());
+        Population[] populations = Population.Load(loop.Engine, Counts, options.Sizes);
+        await lab.CalibrateAsync(loop, Drawn(0, 0), cancel);
+        double rate = Share * lab.Speed;
         List<double>[] times = [[], []];
         for (int round = 0; round < options.Rounds; round++)
         {
-            for (int i = 0; i < 2; i++)
+            for (int i = 0; i < Counts.Length; i++)
             {
                 // The same arrivals and sonnets for both.
-                int which = (i + round) % 2;
-                Turn turn = await lab.LoadOn(loop, round).OpenLoopAsync(
-                    options.Requests, rate, new Random(round), populations[which].Drawn(loop.Engine, lab.Draw(counts[which], round)), cancel);
-                times[which].AddRange(turn.FirstTokenMs);
+                int which = (i + round) % Counts.Length;
+                times[which].AddRange((await lab.RunAsync(loop, round, rate, Drawn(which, round), cancel)).FirstTokenMs);
             }
         }
 
@@ -35,10 +32,13 @@ internal static class FirstTokenExperiment
         Console.WriteLine();
         Console.WriteLine("| adapters | p50 | p90 | p99 |");
         Console.WriteLine("|---|---|---|---|");
-        for (int i = 0; i < 2; i++)
-            Console.WriteLine($"| {counts[i]} | {At(i, 0.5):F0} | {At(i, 0.9):F0} | {At(i, 0.99):F0} |");
+        for (int i = 0; i < Counts.Length; i++)
+            Console.WriteLine($"| {Counts[i]:N0} | {At(i, 0.5):F0} | {At(i, 0.9):F0} | {At(i, 0.99):F0} |");
         Console.WriteLine($"| ratio | {At(1, 0.5) / At(0, 0.5):F2} | {At(1, 0.9) / At(0, 0.9):F2} | {At(1, 0.99) / At(0, 0.99):F2} |");
 
-        double At(int which, double q) => Values.Percentile(times[which], q);
+        Func<int, ValueTask<ResidentAdapter?>> Drawn(int which, int round) =>
+            populations[which].Drawn(loop.Engine, lab.Draw(options.Popularity, Counts[which], round));
+
+        double At(int which, double q) => Statistics.Percentile(times[which], q);
     }
 }

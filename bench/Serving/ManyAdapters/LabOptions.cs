@@ -22,6 +22,6 @@ internal sealed record LabOptions
     /// <summary>In a turn.</summary>
     public required int Requests { get; init; }
 
-    /// <summary>At once.</summary>
-    public required int InFlight { get; init; }
+    /// <summary>Of a number on the device: weights, bases, cores and factors.</summary>
+    public int ElementBytes => DType == EngineDType.BFloat16 ? 2 : 4;
 }

@@ -6,47 +6,35 @@ using Eigengate.Inference.Sampling;
 namespace Eigengate.Bench.Serving.ManyAdapters;
 
 /// <summary>What one turn gave.</summary>
-/// <param name="RequestsPerSecond">Over the whole turn.</param>
+/// <param name="RequestsPerSecond">From the first arrival to the last answer.</param>
 /// <param name="FirstTokenMs">Of each request, from its arrival.</param>
 internal sealed record Turn(double RequestsPerSecond, IReadOnlyList<double> FirstTokenMs);
 
-/// <summary>Requests on one engine: a sonnet each, ten new tokens.</summary>
+/// <summary>Requests on one engine, one for each prompt, which arrive whether or not others are answered.</summary>
 internal sealed class Load(EngineLoop loop, int[][] prompts, int tokens)
 {
-    /// <summary>Keeps a number of requests in flight until all are answered: speed at saturation, with no queue that grows.</summary>
+    /// <summary>Requests at random times (a Poisson process).</summary>
+    /// <param name="rate">Per second; infinite: all at once.</param>
+    /// <param name="seed">Gives the times between arrivals.</param>
     /// <param name="adapterOf">The adapter of a request, leased; null for the base.</param>
-    public async Task<Turn> ClosedLoopAsync(int requests, int inFlight, Func<int, ValueTask<ResidentAdapter?>> adapterOf, CancellationToken cancel)
+    /// <param name="cancel">Ends all.</param>
+    public async Task<Turn> RunAsync(double rate, int seed, Func<int, ValueTask<ResidentAdapter?>> adapterOf, CancellationToken cancel)
     {
-        double[] first = new double[requests];
-        int next = -1;
-        long start = Stopwatch.GetTimestamp();
-        await Task.WhenAll(Enumerable.Range(0, inFlight).Select(async _ =>
-        {
-            for (int i = Interlocked.Increment(ref next); i < requests; i = Interlocked.Increment(ref next))
-                first[i] = await AnswerAsync(i, adapterOf, cancel);
-        }));
-        return new Turn(requests / Stopwatch.GetElapsedTime(start).TotalSeconds, first);
-    }
-
-    /// <summary>Requests arrive at random times (a Poisson process), whether or not others are answered: the waiting that clients see.</summary>
-    /// <param name="rate">Per second.</param>
-    /// <param name="random">Gives the times between arrivals.</param>
-    public async Task<Turn> OpenLoopAsync(int requests, double rate, Random random, Func<int, ValueTask<ResidentAdapter?>> adapterOf, CancellationToken cancel)
-    {
-        var answers = new List<Task<double>>(requests);
+        var random = new Random(seed);
+        var answers = new List<Task<double>>(prompts.Length);
         var clock = Stopwatch.StartNew();
         double due = 0;
-        for (int i = 0; i < requests; i++)
+        for (int i = 0; i < prompts.Length; i++)
         {
-            due += -Math.Log(1 - random.NextDouble()) / rate;
             TimeSpan wait = TimeSpan.FromSeconds(due) - clock.Elapsed;
             if (wait > TimeSpan.Zero)
                 await Task.Delay(wait, cancel);
             answers.Add(AnswerAsync(i, adapterOf, cancel));
+            due += -Math.Log(1 - random.NextDouble()) / rate;
         }
 
         double[] first = await Task.WhenAll(answers);
-        return new Turn(requests / clock.Elapsed.TotalSeconds, first);
+        return new Turn(prompts.Length / clock.Elapsed.TotalSeconds, first);
     }
 
     private async Task<double> AnswerAsync(int i, Func<int, ValueTask<ResidentAdapter?>> adapterOf, CancellationToken cancel)

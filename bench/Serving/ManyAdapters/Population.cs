@@ -1,6 +1,5 @@
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
-using Eigengate.Inference.Models;
 
 namespace Eigengate.Bench.Serving.ManyAdapters;
 
@@ -16,19 +15,19 @@ internal enum BundleSizes
 /// <summary>A number of random adapters on q, k and v, as a bundle of them would be: clusters with bases, and a core per adapter and module.</summary>
 internal sealed class Population
 {
-    private readonly IReadOnlyDictionary<string, ClusterBasis> _basis;
+    private readonly RandomAdapters _random;
+    private readonly Dictionary<string, ClusterBasis> _bases;
     private readonly string _name;
 
-    public Population(ModelConfig config, int adapters, BundleSizes sizes)
+    public Population(Engine engine, int adapters, BundleSizes sizes)
     {
         var (clusters, rank) = Size(sizes, adapters);
         Adapters = adapters;
         Clusters = clusters;
         Rank = rank;
         _name = $"{adapters}x{clusters}x{rank}";
-        var random = new Random(adapters);
-        _basis = Modules(config).ToDictionary(m => m.Name, m => new ClusterBasis(
-            Values.Random(random, m.Out * rank, 1 / MathF.Sqrt(m.Out)), Values.Random(random, m.In * rank, 1 / MathF.Sqrt(m.In)), m.Out, m.In, rank, rank));
+        _random = new RandomAdapters(engine.Config);
+        _bases = _random.Cluster(rank, seed: adapters);
     }
 
     public int Adapters { get; }
@@ -38,41 +37,18 @@ internal sealed class Population
     /// <summary>Of the bases.</summary>
     public int Rank { get; }
 
-    /// <summary>On the device: the bases in the model's number type, the cores in float32.</summary>
-    public long Bytes(int elementSize) =>
-        (elementSize * Clusters * _basis.Values.Sum(b => (long)b.U.Length + b.V.Length)) + (sizeof(float) * (long)Adapters * _basis.Values.Sum(b => b.RU * b.RV));
+    /// <summary>Memory on the device: the bases of every cluster and the cores of every adapter.</summary>
+    /// <param name="elementBytes">Of one number of either.</param>
+    public long Bytes(int elementBytes) => elementBytes * (
+        (Clusters * _bases.Values.Sum(b => (long)b.U.Length + b.V.Length)) + (Adapters * _bases.Values.Sum(b => (long)b.RU * b.RV)));
 
-    /// <summary>Clusters and basis rank for a number of adapters of rank 16.</summary>
-    private static (int Clusters, int Rank) Size(BundleSizes sizes, int adapters) => (sizes, adapters) switch
+    /// <summary>Puts populations on the device, so that no request waits for a load; the widest cores first, as they set the width of all slots.</summary>
+    public static Population[] Load(Engine engine, IEnumerable<int> counts, BundleSizes sizes)
     {
-        (BundleSizes.Rank16, _) => (adapters <= 64 ? 1 : adapters <= 256 ? 10 : 25, 16),
-        _ => PaperSize(adapters),
-    };
-
-    private static (int Clusters, int Rank) PaperSize(int adapters) => adapters switch
-    {
-        <= 8 => (1, 16),
-        <= 16 => (1, 32),
-        <= 64 => (1, 64),
-        <= 128 => (7, 16),
-        <= 256 => (10, 16),
-        <= 512 => (25, 16),
-        _ => (7, 64),
-    };
-
-    public static IEnumerable<(string Name, int Out, int In)> Modules(ModelConfig config) =>
-        from layer in Enumerable.Range(0, config.Layers)
-        from module in new[] { ("q", config.QueryWidth), ("k", config.KvWidth), ("v", config.KvWidth) }
-        select ($"model.layers.{layer}.self_attn.{module.Item1}_proj", module.Item2, config.HiddenSize);
-
-    /// <summary>Puts all of it on the device, so that no request waits for a load.</summary>
-    public void Load(Engine engine)
-    {
-        // Memory of its own for each cluster, as for different bases.
-        for (int c = 0; c < Clusters; c++)
-            engine.AddCluster(ClusterKey(c), _basis);
-        for (int i = 0; i < Adapters; i++)
-            engine.LoadAdapter(Weights(i)).Dispose();
+        Population[] populations = [.. counts.Select(count => new Population(engine, count, sizes))];
+        foreach (Population population in populations.OrderByDescending(p => p.Rank))
+            population.Load(engine);
+        return populations;
     }
 
     /// <summary>Gives each request the adapter that was drawn for it.</summary>
@@ -81,11 +57,26 @@ internal sealed class Population
             ? ValueTask.FromResult<ResidentAdapter?>(lease)
             : throw new InvalidOperationException($"adapter {Id(adapters[request])} was evicted");
 
-    private AdapterWeights Weights(int adapter)
+    /// <summary>Clusters and basis rank for a number of adapters of rank 16.</summary>
+    private static (int Clusters, int Rank) Size(BundleSizes sizes, int adapters) => (sizes, adapters) switch
     {
-        var random = new Random(adapter);
-        return new AdapterWeights(
-            Id(adapter), "1", ClusterKey(adapter % Clusters), _basis.ToDictionary(b => b.Key, b => Values.Random(random, b.Value.RU * b.Value.RV, 0.3f / MathF.Sqrt(Rank))));
+        (BundleSizes.Rank16, _) => (adapters <= 64 ? 1 : adapters <= 256 ? 10 : 25, 16),
+        (_, <= 8) => (1, 16),
+        (_, <= 16) => (1, 32),
+        (_, <= 64) => (1, 64),
+        (_, <= 128) => (7, 16),
+        (_, <= 256) => (10, 16),
+        (_, <= 512) => (25, 16),
+        _ => (7, 64),
+    };
+
+    private void Load(Engine engine)
+    {
+        // Memory of its own for each cluster, as for different bases.
+        for (int c = 0; c < Clusters; c++)
+            engine.AddCluster(ClusterKey(c), _bases);
+        for (int i = 0; i < Adapters; i++)
+            engine.LoadAdapter(_random.Compressed(Id(i), ClusterKey(i % Clusters), _bases, seed: i)).Dispose();
     }
 
     private string Id(int adapter) => $"{_name}-{adapter}";

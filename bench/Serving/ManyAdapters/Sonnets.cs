@@ -18,7 +18,7 @@ internal static partial class Sonnets
     [
         .. Pieces().Matches(text).SelectMany(piece => piece.Length > LongWord
             ? (string[])[piece.Value[..LongWord], piece.Value[LongWord..]]
-            : [piece.Value]).Select(piece => 2 + (int)(Hash(piece) % (uint)(vocabulary - 2))),
+            : [piece.Value]).Select(piece => 3 + (int)(Hash(piece) % (uint)(vocabulary - 3))),
     ];
 
     /// <summary>FNV-1a: the same in every process.</summary>

@@ -4,83 +4,126 @@ using Eigengate.Inference.Adapters;
 namespace Eigengate.Bench.Serving.ManyAdapters;
 
 /// <summary>
-/// Requests per second from one adapter to 1,024 against one merged adapter: the base without adapters, whose weights are of the
-/// same size and use. Every turn stands between two turns of the merged adapter and is compared with their mean.
+/// Requests per second with one adapter to 1,024, drawn uniformly and by Zipf's law, against one adapter that is merged into the weights. Turns
+/// go in pairs between two turns of the merged adapter, and each is compared with their mean.
 /// </summary>
-internal static class ThroughputExperiment
+internal sealed class ThroughputExperiment
 {
-    public static readonly int[] Counts = [1, 4, 16, 64, 256, 1024];
+    private const int DecodeBatch = 64;
 
-    private const int Batch = 64;
+    private static readonly int[] Counts = [1, 4, 16, 64, 256, 1024];
 
-    public static async Task RunAsync(LabOptions options, string? plot, CancellationToken cancel)
+    private readonly Lab _lab;
+    private readonly EngineLoop _many, _merged;
+    private readonly Population[] _populations;
+    private readonly Series[] _series;
+    private readonly List<double> _mergedSpeeds = [];
+
+    private ThroughputExperiment(Lab lab, IReadOnlyList<Popularity> popularities)
+    {
+        _lab = lab;
+        _merged = lab.Start(merge: random => random.Exact("merged", Lab.Rank, seed: 1));
+        _many = lab.Start(Counts.Sum());
+        _populations = Population.Load(_many.Engine, Counts, lab.Options.Sizes);
+        // One adapter is drawn in one way only.
+        _series =
+        [
+            new Series(null, null),
+            .. popularities.SelectMany((popularity, i) => _populations.Where(p => i == 0 || p.Adapters > 1).Select(p => new Series(p, popularity))),
+        ];
+    }
+
+    public static async Task RunAsync(LabOptions options, IReadOnlyList<Popularity> popularities, string? plot, CancellationToken cancel)
     {
         await using var lab = new Lab(options);
-        EngineLoop loop = lab.Start(Counts.Sum(), maxSequences: Batch);
-        Population[] populations = [.. Counts.Select(count => new Population(loop.Engine.Config, count, options.Sizes))];
-        foreach (Population population in populations.OrderByDescending(p => p.Rank))
-            population.Load(loop.Engine);
-
-        List<double>[] ratios = [.. Counts.Select(_ => new List<double>())], speeds = [.. Counts.Select(_ => new List<double>())];
-        var merged = new List<double>();
-        await lab.RunAsync(loop, 0, populations[^1].Drawn(loop.Engine, lab.Draw(Counts[^1], seed: 0)), cancel);
+        var experiment = new ThroughputExperiment(lab, popularities);
+        await lab.CalibrateAsync(experiment._many, experiment._populations[^1].Drawn(experiment._many.Engine, lab.Draw(Popularity.Uniform, Counts[^1], seed: 0)), cancel);
+        await experiment.MergedAsync(0, cancel);
+        experiment._mergedSpeeds.Clear();
         for (int round = 0; round < options.Rounds; round++)
-        {
-            double before = await MergedAsync(round);
-            for (int i = 0; i < Counts.Length; i++)
-            {
-                int which = (i + round) % Counts.Length;
-                Turn turn = await lab.RunAsync(loop, round, populations[which].Drawn(loop.Engine, lab.Draw(Counts[which], round)), cancel);
-                double after = await MergedAsync(round);
-                speeds[which].Add(turn.RequestsPerSecond);
-                ratios[which].Add(2 * turn.RequestsPerSecond / (before + after));
-                before = after;
-            }
-        }
-
-        Report(populations, ratios, speeds, merged);
+            await experiment.RoundAsync(round, cancel);
+        experiment.Report();
         if (plot is not null)
-            await File.WriteAllTextAsync(plot, RatioPlot.Draw("Requests per second ÷ one merged adapter", [("compressed adapters", [.. Points(ratios)])]), cancel);
-        await StepTimeAsync(loop, populations[^1], cancel);
-
-        async Task<double> MergedAsync(int round)
-        {
-            double speed = (await lab.RunAsync(loop, round, _ => ValueTask.FromResult<ResidentAdapter?>(null), cancel)).RequestsPerSecond;
-            merged.Add(speed);
-            return speed;
-        }
+            await File.WriteAllTextAsync(plot, experiment.Plot(popularities), cancel);
+        await experiment.StepTimeAsync(cancel);
     }
 
-    private static void Report(Population[] populations, List<double>[] ratios, List<double>[] speeds, List<double> merged)
+    private async Task RoundAsync(int round, CancellationToken cancel)
     {
-        Console.WriteLine("| adapters | clusters | basis rank | requests/s | ÷ merged | quartiles |");
-        Console.WriteLine("|---|---|---|---|---|---|");
-        Console.WriteLine($"| one, merged | | | {Values.Median(merged):F2} | 1 | |");
-        foreach (var (population, ratio, speed) in populations.Zip(ratios, speeds))
+        // Backwards every other time, so that no series is always the first of its pair.
+        IEnumerable<Series> order = round % 2 == 0 ? _series : _series.Reverse();
+        double before = await MergedAsync(round, cancel);
+        foreach (Series[] pair in order.Chunk(2))
         {
-            Console.WriteLine($"| {population.Adapters} | {population.Clusters} | {population.Rank} | {Values.Median(speed):F2} | {Values.Median(ratio):F3} | "
-                + $"{Values.Percentile(ratio, 0.25):F2} – {Values.Percentile(ratio, 0.75):F2} |");
+            double[] speeds = new double[pair.Length];
+            for (int i = 0; i < pair.Length; i++)
+                speeds[i] = await _lab.SaturateAsync(_many, round, Adapters(pair[i], round), cancel);
+            double after = await MergedAsync(round, cancel);
+            for (int i = 0; i < pair.Length; i++)
+                pair[i].Add(speeds[i], (before + after) / 2);
+            before = after;
         }
     }
 
-    private static IEnumerable<(int, double, double, double)> Points(List<double>[] ratios) =>
-        Counts.Zip(ratios, (count, ratio) => (count, Values.Median(ratio), Values.Percentile(ratio, 0.25), Values.Percentile(ratio, 0.75)));
+    private Func<int, ValueTask<ResidentAdapter?>> Adapters(Series series, int round) => series is { Population: { } population, Popularity: { } popularity }
+        ? population.Drawn(_many.Engine, _lab.Draw(popularity, population.Adapters, round))
+        : Lab.NoAdapter;
+
+    private async Task<double> MergedAsync(int round, CancellationToken cancel)
+    {
+        double speed = await _lab.SaturateAsync(_merged, round, Lab.NoAdapter, cancel);
+        _mergedSpeeds.Add(speed);
+        return speed;
+    }
+
+    private void Report()
+    {
+        Console.WriteLine("| adapters | drawn | clusters | basis rank | requests/s | ÷ merged | quartiles |");
+        Console.WriteLine("|---|---|---|---|---|---|---|");
+        Console.WriteLine($"| one, merged | | | | {Statistics.Median(_mergedSpeeds):F2} | 1 | |");
+        foreach (Series series in _series)
+        {
+            string name = series.Population is { } p ? $"{p.Adapters:N0} | {series.Popularity} | {p.Clusters} | {p.Rank}" : "none: the base | | |";
+            Console.WriteLine($"| {name} | {Statistics.Median(series.Speeds):F2} | {series.Ratio(0.5):F3} | {series.Ratio(0.25):F2} – {series.Ratio(0.75):F2} |");
+        }
+    }
+
+    private string Plot(IReadOnlyList<Popularity> popularities) => RatioPlot.Draw("Requests per second ÷ one merged adapter", [.. popularities.Select(popularity =>
+        ($"adapters drawn {(popularity == Popularity.Zipf ? "by Zipf's law" : "uniformly")}", (IReadOnlyList<(int, double, double, double)>)
+            [.. _series.Where(s => s.Popularity == popularity).Select(s => (s.Population!.Adapters, s.Ratio(0.5), s.Ratio(0.25), s.Ratio(0.75)))]))]);
 
     /// <summary>Of steps that decode 64 sequences of different adapters, what does not run in the model's kernels.</summary>
-    private static async Task StepTimeAsync(EngineLoop loop, Population population, CancellationToken cancel)
+    private async Task StepTimeAsync(CancellationToken cancel)
     {
         const int DecodeTokens = 24;
-        var load = new Load(loop, [.. Enumerable.Range(0, Batch).Select(i => new[] { 2 + i, 3, 4, 5 })], DecodeTokens);
-        var metrics = loop.Engine.Metrics;
+        var load = new Load(_many, [.. Enumerable.Range(0, DecodeBatch).Select(i => new[] { 3 + i, 4, 5, 6 })], DecodeTokens);
+        var metrics = _many.Engine.Metrics;
         TimeSpan step = metrics.StepTime, model = metrics.ModelTime;
-        long steps = loop.Stats.Steps;
-        int[] drawn = AdapterChoice.Draw(Popularity.Uniform, population.Adapters, Batch, seed: 1);
-        await load.ClosedLoopAsync(Batch, Batch, population.Drawn(loop.Engine, drawn), cancel);
+        long steps = _many.Stats.Steps;
+        int[] drawn = AdapterChoice.Draw(Popularity.Uniform, Counts[^1], DecodeBatch, seed: 1);
+        await load.RunAsync(double.PositiveInfinity, seed: 0, _populations[^1].Drawn(_many.Engine, drawn), cancel);
         step = metrics.StepTime - step;
         model = metrics.ModelTime - model;
-        steps = loop.Stats.Steps - steps;
+        steps = _many.Stats.Steps - steps;
         Console.WriteLine();
-        Console.WriteLine($"a step of {Batch} decoding sequences, {population.Adapters} adapters: {step.TotalMilliseconds / steps:F2} ms, of it outside of the model's kernels "
+        Console.WriteLine($"a step of {DecodeBatch} decoding sequences, {Counts[^1]:N0} adapters: {step.TotalMilliseconds / steps:F2} ms, of it outside of the model's kernels "
             + $"{(step - model) / step:P2} (scheduling, building the batch, sampling, reporting)");
+    }
+
+    /// <summary>The turns of one row of the table; without a population, those of the base alone.</summary>
+    private sealed record Series(Population? Population, Popularity? Popularity)
+    {
+        private readonly List<double> _ratios = [];
+
+        public List<double> Speeds { get; } = [];
+
+        public void Add(double speed, double merged)
+        {
+            Speeds.Add(speed);
+            _ratios.Add(speed / merged);
+        }
+
+        /// <summary>To the merged adapter's speed, at a fraction <paramref name="q"/> of the rounds.</summary>
+        public double Ratio(double q) => Statistics.Percentile(_ratios, q);
     }
 }

@@ -11,8 +11,8 @@ internal static class AdapterBlob
     /// <exception cref="BundleFormatException">Neither cores nor an exact adapter.</exception>
     public static AdapterWeights Read(string id, string version, ReadOnlyMemory<byte> blob)
     {
-        if (ExactAdapterBlob.TryRead(blob, out IReadOnlyDictionary<string, LoraFactors>? factors))
-            return AdapterWeights.Exact(id, version, factors);
+        if (ExactAdapterBlob.TryRead(id, version, blob, out AdapterWeights? exact))
+            return exact;
         CoreBlob cores = CoreBlob.Parse(blob);
         return new AdapterWeights(id, version, ClusterKeys.Of(cores.Generation, cores.Cluster), cores.Cores.ToDictionary(core => core.Key, core => core.Value.Values))
         {

@@ -8,7 +8,7 @@ namespace Eigengate.ComputeNode.Adapters;
 /// <summary>Finds the adapter that becomes part of the weights: a PEFT folder, or one of the node's adapter folder or bundle.</summary>
 internal static class MergedAdapter
 {
-    /// <summary>Its factors. A compressed adapter is merged as it would be served.</summary>
+    /// <summary>Its weights. A compressed adapter is merged as it would be served.</summary>
     /// <exception cref="NodeStartException">There is no such adapter.</exception>
     /// <exception cref="AdapterFormatException">Its folder cannot be read.</exception>
     public static AdapterWeights Read(string adapter, NodeOptions options, Bundle? bundle)
@@ -16,21 +16,15 @@ internal static class MergedAdapter
         string? folder = new[] { options.AdapterDirectory is { } root ? Path.Combine(root, adapter) : null, adapter }.FirstOrDefault(Directory.Exists);
         if (folder is not null)
         {
-            PeftAdapter opened = PeftAdapter.Open(folder, BaseShapes.Read(options.ModelDirectory));
-            return AdapterWeights.Exact(opened.Id, opened.ComputeDigest(), FactorsOf(opened));
+            using var weights = new BaseWeights(options.ModelDirectory);
+            ExactAdapter opened = ExactAdapter.Open(folder, BaseShapes.Read(options.ModelDirectory), weights);
+            return opened.Weights(opened.Peft.ComputeDigest());
         }
 
         if (bundle?.Contains(adapter) == true)
             return OfBundle(bundle, adapter);
         throw new NodeStartException($"The adapter '{adapter}' to merge is neither a folder, nor in the folder of adapters or the bundle.");
     }
-
-    /// <summary>The factors of all modules of an adapter folder.</summary>
-    /// <exception cref="AdapterFormatException">It cannot be read or holds values that are not finite.</exception>
-    public static IReadOnlyDictionary<string, LoraFactors> FactorsOf(PeftAdapter adapter) =>
-        adapter.Modules.Keys.ToDictionary(module => module, module => Factors(adapter.ReadDelta(module)));
-
-    private static LoraFactors Factors(LoraDelta delta) => new(delta.A, delta.B, delta.OutFeatures, delta.InFeatures, delta.Rank, (float)delta.Scale);
 
     private static AdapterWeights OfBundle(Bundle bundle, string id)
     {

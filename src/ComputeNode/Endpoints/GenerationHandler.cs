@@ -42,7 +42,7 @@ internal sealed class GenerationHandler(
 
         IGenerationInput input = await ReadAsync(context, read, cancel);
         PinnedAdapter? adapter = await catalog.ResolveAsync(context.Request.Headers, input.Fields.Model, cancel);
-        GenerationPlan plan = GenerationPlan.Create(input, model, _loop.Engine.Options.MaxWaitingOfOneCaller, cancel);
+        GenerationPlan plan = await GenerationPlan.CreateAsync(input, model, _loop.Engine.Options.MaxWaitingOfOneCaller, cancel);
         var header = new AnswerHeader(context.TraceIdentifier, adapter?.Id ?? BaseName(input.Fields.Model), time.GetUtcNow().ToUnixTimeSeconds());
         var answer = new GenerationAnswer(plan, model.Tokenizer, format(plan, header), options.PromptTokensDetails);
         TimeSpan? firstEvent = null;

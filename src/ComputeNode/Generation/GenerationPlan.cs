@@ -2,6 +2,7 @@ using Eigengate.ComputeNode.Requests;
 using Eigengate.Inference;
 using Eigengate.Inference.Adapters;
 using Eigengate.Inference.Sampling;
+using Eigengate.Inference.Sampling.Constraints;
 using Eigengate.OpenAiApi;
 
 namespace Eigengate.ComputeNode.Generation;
@@ -19,7 +20,7 @@ internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<Enco
     public EncodedPrompt PromptOf(int index) => Prompts[index / Fields.N];
 
     /// <exception cref="ApiException">Not servable by this model, or more sequences than the engine can ever queue.</exception>
-    public static GenerationPlan Create(IGenerationInput input, ServedModel model, int maxSequences, CancellationToken cancel = default)
+    public static async Task<GenerationPlan> CreateAsync(IGenerationInput input, ServedModel model, int maxSequences, CancellationToken cancel = default)
     {
         GenerationFields fields = input.Fields;
         IReadOnlyList<PromptInput> prompts = input.PromptsFor(model, cancel);
@@ -27,7 +28,10 @@ internal sealed record GenerationPlan(IGenerationInput Input, IReadOnlyList<Enco
         if (sequences > maxSequences)
             throw new ApiException(ApiError.BadRequest($"{prompts.Count} prompts × n = {fields.N} are {sequences} sequences; at most {maxSequences} fit in one request.", fields.N > 1 ? "n" : "prompt"));
         SamplingParams sampling = SamplingBuilder.Build(fields, model);
-        return new GenerationPlan(input, [.. prompts.Select(prompt => EncodedPrompt.Encode(prompt, fields, model))], sampling);
+        EncodedPrompt[] encoded = [.. prompts.Select(prompt => EncodedPrompt.Encode(prompt, fields, model))];
+        // Last: it is the only part that can take long.
+        TokenMasks? constraint = fields.Sampling.Format is { } format ? await model.Constraints.GetAsync(format, cancel) : null;
+        return new GenerationPlan(input, encoded, sampling with { Constraint = constraint });
     }
 
     /// <param name="requestId">Prefix of the sequences' ids.</param>

@@ -10,8 +10,8 @@ internal static class SamplingBuilder
     private const double GreedyBelow = 1e-5;
     private const double LowestSampledTemperature = 0.01;
 
-    /// <summary>Parameters of the first sample but for MaxTokens; further samples differ only in their seed (<see cref="ForSample"/>).</summary>
-    /// <exception cref="ApiException">Token ids out of vocabulary, n > 1 with greedy sampling, or an output format that cannot be enforced.</exception>
+    /// <summary>Parameters of the first sample but for MaxTokens and Constraint; further samples differ only in their seed (<see cref="ForSample"/>).</summary>
+    /// <exception cref="ApiException">Token ids out of vocabulary, or n > 1 with greedy sampling.</exception>
     public static SamplingParams Build(GenerationFields request, ServedModel model)
     {
         SamplingFields fields = request.Sampling;
@@ -37,7 +37,6 @@ internal static class SamplingBuilder
             LogitBias = Known(fields.LogitBias.Keys, "logit_bias", model).ToDictionary(id => (int)id, id => fields.LogitBias[id]),
             AllowedTokenIds = fields.AllowedTokenIds is { } allowed ? [.. Known(allowed, "allowed_token_ids", model).Select(id => (int)id)] : null,
             BadWords = [.. fields.BadWords.SelectMany(word => Spellings(word, model))],
-            Constraint = fields.Format is { } format ? model.Constraints.Get(format) : null,
             Seed = fields.Seed,
             Stop = fields.Stop,
             // An id outside the vocabulary can never be produced, so it never stops anything.

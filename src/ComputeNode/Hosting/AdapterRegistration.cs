@@ -26,9 +26,9 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         }
 
         // All folders are checked before the first entry is made.
-        PeftAdapter[] exact = await Task.Run(() => OpenExact(bundle), cancel);
+        ExactAdapter[] exact = await Task.Run(() => OpenExact(bundle), cancel);
         BundleAdapter[] compressed = bundle is null || options.Exact ? [] : [.. bundle.Manifest.Adapters.Where(a => node.Clusters.Contains(a.Cluster))];
-        RefuseBaseNames(compressed.Select(a => a.Id).Concat(exact.Select(a => a.Id)));
+        RefuseBaseNames(compressed.Select(a => a.Id).Concat(exact.Select(a => a.Peft.Id)));
 
         await RegisterBaseAsync(cancel);
         try
@@ -43,7 +43,7 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         }
     }
 
-    private PeftAdapter[] OpenExact(Bundle? bundle)
+    private ExactAdapter[] OpenExact(Bundle? bundle)
     {
         if (options.AdapterDirectory is not { } root)
             return [];
@@ -52,8 +52,9 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         {
             IReadOnlyDictionary<string, ModuleShape> shapes = BaseShapes.Read(options.ModelDirectory);
             string[] folders = [.. PeftAdapter.FindFolders(root).Where(folder => !inBundle.Contains(Path.GetFileName(folder)))];
-            PeftAdapter[] adapters = [.. folders.Select(folder => PeftAdapter.Open(folder, shapes))];
-            foreach (PeftAdapter adapter in adapters)
+            using var weights = new BaseWeights(options.ModelDirectory);
+            ExactAdapter[] adapters = [.. folders.Select(folder => ExactAdapter.Open(folder, shapes, weights))];
+            foreach (ExactAdapter adapter in adapters)
                 RequireServable(adapter);
             return adapters;
         }
@@ -64,15 +65,15 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
     }
 
     /// <summary>Only the engine knows which modules it can adapt, and what its pool holds.</summary>
-    private void RequireServable(PeftAdapter adapter)
+    private void RequireServable(ExactAdapter adapter)
     {
         try
         {
-            engine.RequireLoadable(AdapterWeights.Exact(adapter.Id, version: "", MergedAdapter.FactorsOf(adapter)));
+            engine.RequireLoadable(adapter.Weights(version: ""));
         }
         catch (InvalidAdapterException e)
         {
-            throw new NodeStartException($"The adapter in '{adapter.Folder}' does not fit the model: {e.Message}", e);
+            throw new NodeStartException($"The adapter in '{adapter.Peft.Folder}' does not fit the model: {e.Message}", e);
         }
     }
 
@@ -102,10 +103,10 @@ internal sealed class AdapterRegistration(NodeOptions options, ServedModel model
         return (Record(adapter.Id, blob, root) with { Generation = bundle.Manifest.Generation, Cluster = adapter.Cluster, RelativeSquaredError = adapter.RelSqError }, blob);
     }
 
-    private static (AdapterRecord Adapter, ReadOnlyMemory<byte> Weights) Exact(PeftAdapter adapter)
+    private static (AdapterRecord Adapter, ReadOnlyMemory<byte> Weights) Exact(ExactAdapter adapter)
     {
         byte[] blob = ExactAdapterBlob.Write(adapter);
-        return (Record(adapter.Id, blob, adapter.Folder), blob);
+        return (Record(adapter.Peft.Id, blob, adapter.Peft.Folder), blob);
     }
 
     private static AdapterRecord Record(string id, byte[] blob, string root) =>

@@ -4,7 +4,11 @@ using static TorchSharp.torch;
 namespace Eigengate.Inference.Adapters;
 
 /// <summary>Owns the clusters whose bases are on the device. Thread-safe; the engine thread only reads clusters that a lease holds.</summary>
-internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device device) : IDisposable
+/// <param name="config">Of the base model.</param>
+/// <param name="dtype">Element type on the device.</param>
+/// <param name="device">Where the bases go.</param>
+/// <param name="arrange">May rearrange a new basis for the kernels that will read it; called on the thread that adds it.</param>
+internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device device, Action<SiteBasis> arrange) : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ResidentCluster> _clusters = new(StringComparer.Ordinal);
@@ -30,7 +34,7 @@ internal sealed class BasisStore(ModelConfig config, ScalarType dtype, Device de
     /// <exception cref="InvalidAdapterException">A basis does not fit the base model, or the key is taken.</exception>
     public void Add(string key, IReadOnlyDictionary<string, ClusterBasis> bases)
     {
-        var cluster = new ResidentCluster(key, bases, config, dtype, device);
+        var cluster = new ResidentCluster(key, bases, config, dtype, device, arrange);
         lock (_gate)
         {
             if (_clusters.TryAdd(key, cluster))

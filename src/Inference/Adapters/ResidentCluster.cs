@@ -10,26 +10,57 @@ namespace Eigengate.Inference.Adapters;
 /// <param name="ShrinkColumn">First column of its shrunk input among the site's shrunk columns.</param>
 /// <param name="CoreColumn">First column of its core output among the site's core columns.</param>
 /// <param name="CoreOffset">Where Σᵀ [RV, RU] begins in an adapter's slot, in numbers.</param>
-/// <param name="Expand">Uᵀ [RU, DOut].</param>
-internal sealed record ModuleBasis(string Name, int Column, int ShrinkColumn, int CoreColumn, int CoreOffset, int RU, int RV, Matrix Expand)
+/// <param name="DOut">Output width of the module.</param>
+/// <param name="expand">Uᵀ [RU, DOut].</param>
+internal sealed record ModuleBasis(string Name, int Column, int ShrinkColumn, int CoreColumn, int CoreOffset, int RU, int RV, int DOut, Matrix expand) : IDisposable
 {
-    /// <summary>Output width of the module.</summary>
-    public int DOut => Expand.In;
+    /// <summary>Uᵀ [RU, DOut]; in panels U [DOut, RU], with a column of zeros where RU is odd.</summary>
+    public Matrix Expand { get; internal set; } = expand;
+
+    /// <summary>Columns that its core's output takes: whole pairs, as panels want them.</summary>
+    public static int PaddedWidth(int ru) => ru + (ru % 2);
+
+    public void ToPanels()
+    {
+        Tensor padded = TensorMemory.AllocateZeroed(Expand.Weight.dtype, CPU, DOut, PaddedWidth(RU));
+        using (Tensor present = padded.narrow(1, 0, RU))
+            present.copy_(Expand.Transposed);
+        Expand.Dispose();
+        Expand = new Matrix(padded);
+        Expand.ToPanels();
+    }
+
+    public void Dispose() => Expand.Dispose();
 }
 
 /// <summary>The bases of the modules that read one input: one shrink, then per module a core and an expand.</summary>
 /// <param name="Shrink">The modules' Vᵀ stacked, [Σ RV, DIn].</param>
-internal sealed record SiteBasis(Matrix Shrink, IReadOnlyList<ModuleBasis> Modules)
+internal sealed record SiteBasis(Matrix Shrink, IReadOnlyList<ModuleBasis> Modules) : IDisposable
 {
     public int ShrinkWidth { get; } = Modules.Sum(m => m.RV);
 
-    public int CoreWidth { get; } = Modules.Sum(m => m.RU);
+    public int CoreWidth { get; } = Modules.Sum(m => ModuleBasis.PaddedWidth(m.RU));
 
     /// <summary>Where the site's cores begin in an adapter's slot, in numbers; the modules' cores follow each other.</summary>
     public int CoreOffset { get; } = Modules[0].CoreOffset;
 
     /// <summary>Numbers in the site's cores of one adapter.</summary>
     public int CoreLength { get; } = Modules.Sum(m => m.RU * m.RV);
+
+    /// <summary>Rearranges bfloat16 bases of an even number of inputs on the CPU.</summary>
+    public void ToPanels()
+    {
+        Shrink.ToPanels();
+        foreach (ModuleBasis module in Modules)
+            module.ToPanels();
+    }
+
+    public void Dispose()
+    {
+        Shrink.Dispose();
+        foreach (ModuleBasis module in Modules)
+            module.Dispose();
+    }
 }
 
 /// <summary>The shared bases of one adapter cluster on the device. Immutable; disposed by the store when no adapter uses it.</summary>
@@ -43,8 +74,10 @@ internal sealed class ResidentCluster : IDisposable
     /// <param name="config">Of the base model.</param>
     /// <param name="dtype">Element type on the device.</param>
     /// <param name="device">Where the bases go.</param>
+    /// <param name="arrange">May rearrange a basis for the kernels that will read it.</param>
     /// <exception cref="InvalidAdapterException">A basis does not fit the base model.</exception>
-    public ResidentCluster(string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device)
+    public ResidentCluster(
+        string key, IReadOnlyDictionary<string, ClusterBasis> bases, ModelConfig config, ScalarType dtype, Device device, Action<SiteBasis> arrange)
     {
         Key = key;
         _sites = new SiteBasis?[config.Layers * AdaptedModule.Sites];
@@ -53,6 +86,7 @@ internal sealed class ResidentCluster : IDisposable
         foreach (var site in modules.GroupBy(m => (m.Module.Layer, m.Module.Site)))
         {
             SiteBasis basis = Upload([.. site.OrderBy(m => m.Module.Order)], dtype, device);
+            arrange(basis);
             _sites[(site.Key.Layer * AdaptedModule.Sites) + (int)site.Key.Site] = basis;
             ShrinkWidth = Math.Max(ShrinkWidth, basis.ShrinkWidth);
             CoreWidth = Math.Max(CoreWidth, basis.CoreWidth);
@@ -100,11 +134,7 @@ internal sealed class ResidentCluster : IDisposable
     public void Dispose()
     {
         foreach (SiteBasis? site in _sites)
-        {
-            site?.Shrink.Dispose();
-            foreach (ModuleBasis module in site?.Modules ?? [])
-                module.Expand.Dispose();
-        }
+            site?.Dispose();
     }
 
     private static void Check(string name, AdaptedModule module, ClusterBasis basis)
@@ -135,11 +165,11 @@ internal sealed class ResidentCluster : IDisposable
         foreach (var (name, module, basis) in site)
         {
             Tensor expand = TensorMemory.Upload(ClusterBasis.Transpose(basis.U, basis.DOut, basis.RU), dtype, device, basis.RU, basis.DOut);
-            var placed = new ModuleBasis(name, module.Column, shrinkColumn, coreColumn, CoreLength, basis.RU, basis.RV, new Matrix(expand));
+            var placed = new ModuleBasis(name, module.Column, shrinkColumn, coreColumn, CoreLength, basis.RU, basis.RV, basis.DOut, new Matrix(expand));
             modules.Add(placed);
             _modules.Add(name, placed);
             shrinkColumn += basis.RV;
-            coreColumn += basis.RU;
+            coreColumn += ModuleBasis.PaddedWidth(basis.RU);
             CoreLength += basis.RU * basis.RV;
         }
 

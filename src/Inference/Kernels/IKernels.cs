@@ -52,8 +52,13 @@ internal interface IKernels : IDisposable
     /// <summary>Tells which cores the deltas after the next product will read; <paramref name="cores"/> is null when no row has any.</summary>
     void AnnounceDeltas(int layer, Site site, CoreSlab? cores);
 
-    /// <summary>y += U Σ Vᵀ x on the segment's rows, each row with the Σ of its own adapter slot.</summary>
-    void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y);
+    /// <summary>Called once for a new basis, on any thread, before a step reads it: a back end may rearrange it in place.</summary>
+    void Arrange(SiteBasis basis)
+    {
+    }
+
+    /// <summary>y += U Σ Vᵀ x on the segments' rows, each row with the Σ of its own adapter slot; segments without a basis at the site are left out.</summary>
+    void AddDeltas(IReadOnlyList<ClusterSegment> segments, int layer, Site site, CoreSlab cores, Activation x, Activation y);
 
     /// <summary>y += s B A x on the segment's rows, with the factors that their adapter alone has there: some. Unless a back end is faster, torch operations.</summary>
     void AddPrivateDelta(PrivateSegment segment, int layer, Site site, Activation x, Activation y) =>

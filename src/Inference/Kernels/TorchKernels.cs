@@ -118,7 +118,23 @@ internal sealed class TorchKernels : IKernels
         // Torch gathers the cores itself.
     }
 
-    public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
+    public void AddDeltas(IReadOnlyList<ClusterSegment> segments, int layer, Site site, CoreSlab cores, Activation x, Activation y)
+    {
+        foreach (ClusterSegment segment in segments)
+        {
+            if (segment.Cluster.At(layer, site) is { } basis)
+                AddDelta(segment, basis, cores, x, y);
+        }
+    }
+
+    public void Dispose()
+    {
+        _tensors?.Dispose();
+        _cos.Dispose();
+        _sin.Dispose();
+    }
+
+    private void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
     {
         using var scope = torch.NewDisposeScope();
         Tensor shrunk = x.Slice(segment.Start, segment.Count, 0, x.Width).matmul(basis.Shrink.Transposed).to(ScalarType.Float32);
@@ -131,13 +147,6 @@ internal sealed class TorchKernels : IKernels
             y.Slice(segment.Start, segment.Count, module.Column, module.DOut)
                 .addmm_(mixed.to(y.DType), module.Expand.Weight);
         }
-    }
-
-    public void Dispose()
-    {
-        _tensors?.Dispose();
-        _cos.Dispose();
-        _sin.Dispose();
     }
 
     /// <summary>Along the last dimension, float32.</summary>

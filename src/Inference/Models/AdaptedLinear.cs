@@ -40,13 +40,7 @@ internal sealed class AdaptedLinear(IKernels kernels, int maxRows, ScalarType dt
 
         if (linear.Bias is { } bias)
             kernels.AddBias(bias, y);
-        for (int i = 0; i < _step.Segments.Count; i++)
-        {
-            ClusterSegment segment = _step.Segments[i];
-            if (segment.Cluster.At(layer, site) is { } basis)
-                AddCores(segment, basis, segment.Scaled?.At(layer, site), x, y);
-        }
-
+        AddCores(layer, site, x, y);
         for (int i = 0; i < _step.PrivateSegments.Count; i++)
         {
             PrivateSegment segment = _step.PrivateSegments[i];
@@ -84,21 +78,33 @@ internal sealed class AdaptedLinear(IKernels kernels, int maxRows, ScalarType dt
         return outputs;
     }
 
-    private void AddCores(ClusterSegment segment, SiteBasis basis, PrivateSite? scaled, Activation x, Activation y)
+    private void AddCores(int layer, Site site, Activation x, Activation y)
     {
-        if (segment.Scaled is null || scaled is null || !Array.Exists(scaled.Modules, module => module.CoreGain is not null))
+        if (_step.Segments.Count == 0)
+            return;
+        if (!_step.Segments.Any(segment => HasCoreGains(segment, layer, site)))
         {
-            kernels.AddDelta(segment, basis, _cores!, x, y);
+            kernels.AddDeltas(_step.Segments, layer, site, _cores!, x, y);
             return;
         }
 
+        kernels.AddDeltas([.. _step.Segments.Where(segment => !HasCoreGains(segment, layer, site))], layer, site, _cores!, x, y);
+        foreach (ClusterSegment segment in _step.Segments.Where(segment => HasCoreGains(segment, layer, site)))
+            AddScaledCores(segment, layer, site, x, y);
+    }
+
+    private static bool HasCoreGains(ClusterSegment segment, int layer, Site site) =>
+        segment.Scaled?.At(layer, site) is { } scaled && Array.Exists(scaled.Modules, module => module.CoreGain is not null);
+
+    private void AddScaledCores(ClusterSegment segment, int layer, Site site, Activation x, Activation y)
+    {
         Activation delta = Scratch(input: false, y.Width);
         delta.Slice(segment.Start, segment.Count, 0, y.Width).zero_();
-        kernels.AddDelta(segment, basis, _cores!, x, delta);
-        var rows = new PrivateSegment(segment.Scaled, segment.Start, segment.Count);
-        foreach (ModuleBasis module in basis.Modules)
+        kernels.AddDeltas([segment], layer, site, _cores!, x, delta);
+        var rows = new PrivateSegment(segment.Scaled!, segment.Start, segment.Count);
+        foreach (ModuleBasis module in segment.Cluster.At(layer, site)!.Modules)
         {
-            if (Array.Find(scaled.Modules, m => m.Name == module.Name)?.CoreGain is { } gain)
+            if (Array.Find(segment.Scaled!.At(layer, site)!.Modules, m => m.Name == module.Name)?.CoreGain is { } gain)
                 kernels.AddScaled(rows, gain, delta, segment.Start, y, module.Column);
             else
                 y.Slice(segment.Start, segment.Count, module.Column, module.DOut).add_(delta.Slice(segment.Start, segment.Count, module.Column, module.DOut), TensorMemory.One);

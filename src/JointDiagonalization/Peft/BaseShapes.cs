@@ -60,7 +60,8 @@ public static class BaseShapes
         }
     }
 
-    private static string[] WeightFiles(string folder)
+    /// <summary>Names of the files that hold the weights.</summary>
+    internal static string[] WeightFiles(string folder)
     {
         if (File.Exists(Path.Combine(folder, SingleFile)))
             return [SingleFile];

@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Eigengate.JointDiagonalization.Peft;
 
 /// <summary>
-/// One PEFT adapter folder: plain LoRA or rsLoRA (spec/adapters.md §1, §2.1). Opening validates the config and the tensor
+/// One PEFT adapter folder: LoRA or rsLoRA, and where they are accepted DoRA and trained biases (spec/adapters.md §1, §2.1, §2.2). Opening validates the config and the tensor
 /// headers; weights are read on demand and no file stays open, so that thousands can be held at once.
 /// </summary>
 public sealed class PeftAdapter
@@ -19,13 +19,14 @@ public sealed class PeftAdapter
 
     private readonly string _weightsPath;
 
-    private PeftAdapter(string id, string folder, PeftConfig config, IReadOnlyDictionary<string, PeftModule> modules)
+    private PeftAdapter(string id, string folder, PeftConfig config, ModuleTable tensors)
     {
         Id = id;
         Folder = folder;
         _weightsPath = Path.Combine(folder, WeightsFile);
         BaseModel = config.BaseModel;
-        Modules = modules;
+        Modules = tensors.Modules;
+        TrainedBiases = tensors.Biases;
         WeightBytes = new FileInfo(_weightsPath).Length;
     }
 
@@ -39,6 +40,9 @@ public sealed class PeftAdapter
 
     /// <summary>Adapted modules by path, e.g. <c>model.layers.0.self_attn.q_proj</c>, in ordinal order.</summary>
     public IReadOnlyDictionary<string, PeftModule> Modules { get; }
+
+    /// <summary>Biases [d_out] that take the place of the base's, by module path; modules without A and B may have one.</summary>
+    public IReadOnlyDictionary<string, TensorEntry> TrainedBiases { get; }
 
     /// <summary>Size of adapter_model.safetensors.</summary>
     public long WeightBytes { get; }
@@ -60,22 +64,25 @@ public sealed class PeftAdapter
 
     /// <param name="folder">Folder with adapter_config.json and adapter_model.safetensors.</param>
     /// <param name="baseShapes">When given, every module must exist there with the same shape.</param>
+    /// <param name="acceptOutputs">Whether it may have more than A and B: gains and biases, which <see cref="OutputReader"/> reads.</param>
     /// <exception cref="AdapterFormatException">Anything missing, unsupported or inconsistent.</exception>
-    public static PeftAdapter Open(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes = null)
+    public static PeftAdapter Open(string folder, IReadOnlyDictionary<string, ModuleShape>? baseShapes = null, bool acceptOutputs = false)
     {
         string id = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         try
         {
             string configPath = Require(folder, PeftConfig.FileName, id);
             PeftConfig config = PeftConfig.Parse(id, File.ReadAllBytes(configPath));
+            if (!acceptOutputs && config.OutputSetting is { } setting)
+                throw new AdapterFormatException(id, $"{PeftConfig.FileName}: the setting {setting} adds gains or biases to A and B; such an adapter is only served uncompressed");
             if (!File.Exists(Path.Combine(folder, WeightsFile)) && File.Exists(Path.Combine(folder, PickleFile)))
                 throw new AdapterFormatException(id, $"{PickleFile} is a pickle file, which is not read; convert it to {WeightsFile}");
             string weights = Require(folder, WeightsFile, id);
             using SafetensorsFile file = SafetensorsFile.Open(weights);
-            var modules = ModuleTable.Build(id, file.Tensors.Values, config);
+            var tensors = new ModuleTable(id, file.Tensors.Values, config);
             if (baseShapes is not null)
-                BaseShapes.Check(id, modules.Values, baseShapes);
-            return new PeftAdapter(id, folder, config, modules);
+                BaseShapes.Check(id, tensors.Modules.Values, baseShapes);
+            return new PeftAdapter(id, folder, config, tensors);
         }
         catch (SafetensorsException e)
         {
@@ -98,6 +105,21 @@ public sealed class PeftAdapter
             using var handle = File.OpenHandle(_weightsPath);
             return new LoraDelta(
                 ReadTensor(handle, entry.B), ReadTensor(handle, entry.A), entry.OutFeatures, entry.InFeatures, entry.Rank, entry.Scale);
+        }
+        catch (Exception e) when (e is IOException and not AdapterFormatException)
+        {
+            throw new AdapterFormatException(Id, $"{WeightsFile} cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads one of the adapter's tensors, widened to float32.</summary>
+    /// <exception cref="AdapterFormatException">The file changed or holds a value that is not finite.</exception>
+    internal float[] Read(TensorEntry entry)
+    {
+        try
+        {
+            using var handle = File.OpenHandle(_weightsPath);
+            return ReadTensor(handle, entry);
         }
         catch (Exception e) when (e is IOException and not AdapterFormatException)
         {
@@ -149,9 +171,8 @@ public sealed class PeftAdapter
         int bad = IndexOfNonFinite(values);
         if (bad >= 0)
         {
-            long columns = entry.Shape[1];
-            throw new AdapterFormatException(
-                Id, $"{WeightsFile}: tensor '{entry.Name}' holds {values[bad]} at [{bad / columns}, {bad % columns}]; finite values were expected");
+            string place = entry.Shape.Length == 1 ? $"{bad}" : $"{bad / entry.Shape[1]}, {bad % entry.Shape[1]}";
+            throw new AdapterFormatException(Id, $"{WeightsFile}: tensor '{entry.Name}' holds {values[bad]} at [{place}]; finite values were expected");
         }
 
         return values;

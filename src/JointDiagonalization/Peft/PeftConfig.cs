@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Eigengate.JointDiagonalization.Peft;
 
-/// <summary>The parts of adapter_config.json that plain LoRA and rsLoRA need; everything else that changes the mathematics is refused by name.</summary>
+/// <summary>The parts of adapter_config.json that LoRA, rsLoRA, DoRA and biases need; everything else that changes the mathematics is refused by name.</summary>
 public sealed class PeftConfig
 {
     internal const string FileName = "adapter_config.json";
@@ -17,7 +17,6 @@ public sealed class PeftConfig
     [
         "layer_replication", "target_parameters", "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config",
         "kasa_config", "monteclora_config", "velora_config", "megatron_config", "modules_to_save", "trainable_token_indices",
-        "use_dora", "lora_bias",
     ];
 
     private static readonly string[] InitialisationsThatChangeTheBase = ["pissa", "olora", "corda", "lora_ga", "loftq"];
@@ -39,6 +38,11 @@ public sealed class PeftConfig
         _rank = (int)rank;
         _alpha = Number(root, "lora_alpha") ?? DefaultAlpha;
         _rankStabilised = IsTruthy(root, "use_rslora");
+        UsesDora = IsTruthy(root, "use_dora");
+        HasFactorBiases = IsTruthy(root, "lora_bias");
+        TrainsBiases = ReadsTrainedBiases(root);
+        if (UsesDora && HasFactorBiases)
+            throw Error("use_dora and lora_bias exclude each other");
         _rankPattern = Pattern(root, "rank_pattern");
         _alphaPattern = Pattern(root, "alpha_pattern");
         BaseModel = root.TryGetProperty("base_model_name_or_path", out JsonElement name) && name.ValueKind == JsonValueKind.String
@@ -48,6 +52,18 @@ public sealed class PeftConfig
 
     /// <summary>base_model_name_or_path, when the file states it.</summary>
     public string? BaseModel { get; }
+
+    /// <summary>DoRA: every module has a magnitude for each output (spec/adapters.md §2.2).</summary>
+    internal bool UsesDora { get; }
+
+    /// <summary>lora_bias: every module's B has a bias (§2.1).</summary>
+    internal bool HasFactorBiases { get; }
+
+    /// <summary>bias: the base's own biases were trained too (§1.6).</summary>
+    internal bool TrainsBiases { get; }
+
+    /// <summary>The setting that goes beyond A and B, for whoever can only take these; null when there is none.</summary>
+    internal string? OutputSetting => UsesDora ? "use_dora" : HasFactorBiases ? "lora_bias" : TrainsBiases ? "bias" : null;
 
     /// <exception cref="AdapterFormatException">Not JSON, not LoRA, or a setting that this product does not serve.</exception>
     public static PeftConfig Parse(string adapter, ReadOnlyMemory<byte> json)
@@ -98,8 +114,6 @@ public sealed class PeftConfig
                 throw Error($"the setting {field} is not supported; plain LoRA or rsLoRA was expected");
         }
 
-        if (root.TryGetProperty("bias", out JsonElement bias) && bias.ValueKind != JsonValueKind.Null && !bias.ValueEquals("none"))
-            throw Error($"bias is {bias.GetRawText()}; trained biases are not supported, \"none\" was expected");
         if (root.TryGetProperty("task_type", out JsonElement task) && task.ValueKind != JsonValueKind.Null && !task.ValueEquals("CAUSAL_LM"))
             throw Error($"task_type is {task.GetRawText()}; \"CAUSAL_LM\" or null was expected");
         if (root.TryGetProperty("init_lora_weights", out JsonElement start) && start.ValueKind == JsonValueKind.String
@@ -107,6 +121,15 @@ public sealed class PeftConfig
         {
             throw Error($"init_lora_weights is {start.GetRawText()}: training changed the base weights; convert the adapter to plain LoRA on saving");
         }
+    }
+
+    private bool ReadsTrainedBiases(JsonElement root)
+    {
+        if (!root.TryGetProperty("bias", out JsonElement bias) || bias.ValueKind == JsonValueKind.Null)
+            return false;
+        return bias.ValueKind == JsonValueKind.String && bias.GetString() is "none" or "all" or "lora_only"
+            ? bias.GetString() != "none"
+            : throw Error($"bias is {bias.GetRawText()}; \"none\", \"all\" or \"lora_only\" was expected");
     }
 
     private double? Number(JsonElement root, string field)

@@ -48,7 +48,7 @@ public sealed class GenerationAnswerTests : IDisposable
     {
         using JsonDocument body = JsonDocument.Parse("""{"prompt": "x", "max_tokens": 2, "stream": true}""");
         var model = new ServedModel(["tiny"], "", 0, _tokenizer, TinyModel.Vocabulary, TinyModel.Context, new GenerationDefaults());
-        GenerationPlan plan = GenerationPlan.Create(CompletionRequest.Read(body.RootElement, new RequestLimits()), model, 8);
+        GenerationPlan plan = await GenerationPlan.CreateAsync(CompletionRequest.Read(body.RootElement, new RequestLimits()), model, 8);
         var answer = new GenerationAnswer(plan, _tokenizer, new CompletionFormat(plan, new AnswerHeader("1", "tiny", 0), _tokenizer), reportsCached: false);
         using var written = new MemoryStream();
         var context = new DefaultHttpContext { Response = { Body = written } };

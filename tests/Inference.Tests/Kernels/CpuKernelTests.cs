@@ -149,7 +149,7 @@ public unsafe class CpuKernelTests
         foreach (int positions in (int[])[1, 3, 4, 15, 16, 17, 40])
         {
             int stride = width + 2;
-            float[] query = Random(width, 1), keys = Random(positions * stride, 2), scores = new float[positions], mixed = new float[width];
+            float[] query = Random(width, 1), keys = Random(positions * stride, 2), scores = new float[(positions + 15) / 16 * 16], mixed = new float[width];
             float sum;
             fixed (float* pq = query, pk = keys, ps = scores, pm = mixed)
             {

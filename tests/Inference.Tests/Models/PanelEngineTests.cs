@@ -34,6 +34,24 @@ public class PanelEngineTests
     }
 
     [Theory]
+    [MemberData(nameof(Shapes))]
+    public void Logits_with_a_compressed_adapter_stay_near_the_float64_reference(string shape)
+    {
+        using TestModel model = ShapesByName[shape]();
+        using var probe = new ModelProbe(model.Directory, Options);
+        var bases = TestAdapters.Cluster(model.Config, 1, name => name.EndsWith("k_proj", StringComparison.Ordinal) ? (3, 5) : (17, 6));
+        probe.Parts.Bases.Add("cluster", bases);
+        AdapterWeights weights = TestAdapters.Adapter("a", "cluster", bases, 2, name => !name.Contains("up_proj", StringComparison.Ordinal));
+        using ResidentAdapter adapter = probe.Load(weights);
+        int[] prompt = model.Prompt(70, 1);
+        float[][] expected = TestAdapters.Dense(model, bases, weights).Logits(prompt), unadapted = probe.Logits(prompt);
+        double spread = expected.Max(r => r.Max()) - expected.Min(r => r.Min());
+        foreach (int chunk in (int[])[1, 7, 70])
+            Close.Assert(expected, probe.Logits(chunk, (prompt, adapter))[0], 0.06 * spread);
+        Assert.Contains(expected.Zip(unadapted), p => Math.Abs(p.First[5] - p.Second[5]) > 0.1 * spread);
+    }
+
+    [Theory]
     [InlineData(1)]
     [InlineData(5)]
     [InlineData(30)]
@@ -41,7 +59,14 @@ public class PanelEngineTests
     {
         using var model = new TestModel(hidden: 72, intermediate: 90, headDim: 18, vocabulary: 131, dtype: DType.BF16);
         using var probe = new ModelProbe(model.Directory, Options with { MaxBatchedTokens = 1024 });
-        (int[] Tokens, ResidentAdapter? Adapter)[] prompts = [.. Enumerable.Range(0, 20).Select(i => (model.Prompt(30 + i, i), (ResidentAdapter?)null))];
+        var bases = Enumerable.Range(0, 3).Select(c => TestAdapters.Cluster(model.Config, c, _ => (5 + (4 * c), 4 + (9 * c)))).ToArray();
+        for (int c = 0; c < bases.Length; c++)
+            probe.Parts.Bases.Add($"cluster-{c}", bases[c]);
+        (int[] Tokens, ResidentAdapter? Adapter)[] prompts =
+        [
+            .. Enumerable.Range(0, 20).Select(i => (
+                model.Prompt(30 + i, i), i % 4 == 3 ? null : probe.Load(TestAdapters.Adapter($"a{i % 7}-{i % 4}", $"cluster-{i % 4}", bases[i % 4], i % 7)))),
+        ];
         float[][][] together = probe.Logits(chunk, prompts);
         for (int i = 0; i < prompts.Length; i++)
         {
@@ -49,5 +74,8 @@ public class PanelEngineTests
             for (int position = 0; position < alone.Length; position++)
                 Assert.Equal(alone[position], together[i][position]);
         }
+
+        foreach (var (_, adapter) in prompts)
+            adapter?.Dispose();
     }
 }

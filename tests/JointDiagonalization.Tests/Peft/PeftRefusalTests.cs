@@ -5,7 +5,7 @@ using Eigengate.Safetensors;
 
 namespace Eigengate.JointDiagonalization.Tests.Peft;
 
-/// <summary>Everything outside plain LoRA and rsLoRA is refused by name (spec/adapters.md §1).</summary>
+/// <summary>Everything outside plain LoRA and rsLoRA is refused by name unless gains and biases are accepted (spec/adapters.md §1).</summary>
 public sealed class PeftRefusalTests : IDisposable
 {
     private const string Module = "model.layers.0.self_attn.q_proj";
@@ -18,9 +18,11 @@ public sealed class PeftRefusalTests : IDisposable
     [Theory]
     [InlineData("peft_type", "\"LOHA\"", "peft_type 'LOHA'")]
     [InlineData("peft_type", "null", "peft_type is missing")]
-    [InlineData("use_dora", "true", "use_dora")]
-    [InlineData("lora_bias", "true", "lora_bias")]
-    [InlineData("bias", "\"all\"", "bias is \"all\"")]
+    [InlineData("use_dora", "true", "the setting use_dora adds gains or biases to A and B; such an adapter is only served uncompressed")]
+    [InlineData("lora_bias", "true", "the setting lora_bias")]
+    [InlineData("bias", "\"all\"", "the setting bias")]
+    [InlineData("bias", "\"vera_only\"", "bias is \"vera_only\"")]
+    [InlineData("bias", "true", "bias is true")]
     [InlineData("modules_to_save", "[\"lm_head\"]", "modules_to_save")]
     [InlineData("trainable_token_indices", "[1, 2]", "trainable_token_indices")]
     [InlineData("layer_replication", "[[0, 4]]", "layer_replication")]

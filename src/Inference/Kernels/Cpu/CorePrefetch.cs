@@ -14,6 +14,7 @@ internal sealed unsafe class CorePrefetch
 
     /// <summary>Half a megabyte: more would push each other out of the second-level cache before they are read.</summary>
     private const int MostLines = 8192;
+    public const int MostBytes = MostLines * LineBytes;
     private readonly List<(nint Address, int Lines)> _planned = [];
     private int _at;
     private int _line;
@@ -52,6 +53,15 @@ internal sealed unsafe class CorePrefetch
             return;
         for (int i = 0; i < bytes; i += LineBytes)
             Sse.Prefetch0(core + i);
+    }
+
+    /// <summary>Brings one core into the second-level cache, for a row of the same piece of work.</summary>
+    public static void Ahead(byte* core, int bytes)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int i = 0; i < bytes; i += LineBytes)
+            Sse.Prefetch1(core + i);
     }
 
     /// <summary>Fetches an equal share of what is left: one when <paramref name="sharesLeft"/> calls remain, this one included.</summary>

@@ -59,35 +59,26 @@ internal static unsafe class CpuAttention
     }
 
     /// <summary>Turns scores into exp(score − max) and returns their sum.</summary>
+    /// <param name="scores">With room for whole vectors of 16; what lies behind the last is overwritten.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Exponentiate(float* scores, int count)
     {
-        int i = 0;
-        float max = float.NegativeInfinity;
-        if (count >= Lanes)
+        int padded = (count + Lanes - 1) / Lanes * Lanes;
+        for (int i = count; i < padded; i++)
+            scores[i] = float.NegativeInfinity;
+        Vector512<float> maxima = Vector512.Load(scores);
+        for (int i = Lanes; i < padded; i += Lanes)
+            maxima = Vector512.Max(maxima, Vector512.Load(scores + i));
+        Vector512<float> max = Vector512.Create(Reduce.Max(maxima)), sums = Vector512<float>.Zero;
+        for (int i = 0; i < padded; i += Lanes)
         {
-            Vector512<float> maxima = Vector512.Load(scores);
-            for (i = Lanes; i + Lanes <= count; i += Lanes)
-                maxima = Vector512.Max(maxima, Vector512.Load(scores + i));
-            for (int lane = 0; lane < Lanes; lane++)
-                max = MathF.Max(max, maxima[lane]);
-        }
-
-        for (; i < count; i++)
-            max = MathF.Max(max, scores[i]);
-
-        Vector512<float> sums = Vector512<float>.Zero;
-        for (i = 0; i + Lanes <= count; i += Lanes)
-        {
-            Vector512<float> e = VectorExp.Of(Vector512.Load(scores + i) - Vector512.Create(max));
+            Vector512<float> score = Vector512.Load(scores + i);
+            Vector512<float> e = VectorExp.Of(score - max) & ~Vector512.Equals(score, Vector512.Create(float.NegativeInfinity));
             e.Store(scores + i);
             sums += e;
         }
 
-        float sum = Vector512.Sum(sums);
-        for (; i < count; i++)
-            sum += scores[i] = MathF.Exp(scores[i] - max);
-        return sum;
+        return Vector512.Sum(sums);
     }
 
     /// <summary>mixed += Σ_p weights[p] · value(p) for positions of one block.</summary>

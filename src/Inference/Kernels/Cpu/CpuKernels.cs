@@ -3,7 +3,6 @@ using Eigengate.Inference.Adapters;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Scheduling;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Eigengate.Inference.Kernels.Cpu;
@@ -18,43 +17,35 @@ internal sealed unsafe partial class CpuKernels<T> : IKernels
     /// <summary>Numbers from which a loop over rows is shared among threads.</summary>
     private const int SharedWork = 1 << 14;
 
-    /// <summary>Rows that make an adapter's part worth sharing, and parts for each thread where our own loops compute them.</summary>
-    private const int LeastDeltaRows = 4;
-    private const int DeltaPartsPerThread = 4;
     private readonly ModelConfig _config;
     private readonly RotaryTable _rotary;
-    private readonly int _maxRows;
+    private readonly bool? _basesInPanels;
     private readonly ComputePool _pool;
     private readonly PanelProduct _panels;
     private readonly RowMajorProduct _rowMajor;
     private readonly PagedAttention<T> _attention;
+    private readonly ClusterDeltas<T> _clusterDeltas;
     private StepInput _step = new(0);
-    private float* _mixedCores;
-    private int _shrinkWidth;
-    private int _coreWidth;
-    private Activation? _shrink;
-    private Activation? _cores;
 
+    /// <param name="maxRows">Most tokens in a step.</param>
     /// <param name="pool">Owned from here on.</param>
-    public CpuKernels(ModelConfig config, RotaryTable rotary, int maxRows, ComputePool pool)
+    /// <param name="panels">Whether bases lie in panels; null tries both.</param>
+    public CpuKernels(ModelConfig config, RotaryTable rotary, int maxRows, ComputePool pool, bool? panels)
     {
         _config = config;
         _rotary = rotary;
-        _maxRows = maxRows;
+        _basesInPanels = panels;
         _pool = pool;
         _panels = new PanelProduct(pool);
         _rowMajor = new RowMajorProduct(pool);
         _attention = new PagedAttention<T>(config, rotary.Positions, pool);
+        _clusterDeltas = new ClusterDeltas<T>(pool, _panels, maxRows);
     }
-
-    private static ScalarType DType => sizeof(T) == sizeof(float) ? ScalarType.Float32 : ScalarType.BFloat16;
 
     public void BeginStep(StepInput step)
     {
         _step = step;
-        EnsureAdapterScratch(step.Segments);
-        _shrink?.TrimViews();
-        _cores?.TrimViews();
+        _clusterDeltas.BeginStep(step.Segments);
     }
 
     public void Run(CoreSlab? cores, Action layers) => layers();
@@ -135,29 +126,18 @@ internal sealed unsafe partial class CpuKernels<T> : IKernels
             _rowMajor.Prefetch.Plan(_step, layer, site, cores, sizeof(T));
     }
 
-    public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
-    {
-        // The products with the shared bases follow the same rule as the base model's; only the cores differ by row.
-        bool small = segment.Count <= RowMajorProduct.FewRows<T>()
-            || (segment.Count <= RowMajorProduct.SmallRows && (long)basis.Shrink.In * basis.Shrink.Out <= RowMajorProduct.SmallWeight);
-        int most = _pool.Threads == 1 || !small ? _pool.Threads : DeltaPartsPerThread * _pool.Threads;
-        int parts = Math.Clamp(segment.Count / LeastDeltaRows, 1, most);
-        _pool.For(parts, (part, _) =>
-        {
-            int start = (int)((long)segment.Count * part / parts), end = (int)((long)segment.Count * (part + 1) / parts);
-            AddDeltaPart(segment with { Start = segment.Start + start, Count = end - start }, basis, cores, x, y, small);
-        });
-    }
+    public void Arrange(SiteBasis basis) => BasisLayout.Choose(basis, _basesInPanels);
+
+    public void AddDeltas(IReadOnlyList<ClusterSegment> segments, int layer, Site site, CoreSlab cores, Activation x, Activation y) =>
+        _clusterDeltas.Add(segments, layer, site, _step.AdapterSlot, cores, x, y);
 
     public void Dispose()
     {
         _pool.Dispose();
         _panels.Dispose();
         _attention.Dispose();
-        NativeMemory.AlignedFree(_mixedCores);
+        _clusterDeltas.Dispose();
         NativeMemory.AlignedFree(_privateShrink);
-        _shrink?.Dispose();
-        _cores?.Dispose();
     }
 
     private static T* Row(Activation activation, int row) => (T*)activation.Address + ((long)row * activation.Width);
@@ -175,98 +155,5 @@ internal sealed unsafe partial class CpuKernels<T> : IKernels
             for (int row = (int)((long)rows * part / parts); row < end; row++)
                 body(row);
         });
-    }
-
-    private void AddDeltaPart(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y, bool small)
-    {
-        Shrink(segment, basis, x, small);
-        foreach (ModuleBasis module in basis.Modules)
-        {
-            if (cores.ElementBytes == sizeof(float))
-                MixCores<F32>(segment, module, cores);
-            else
-                MixCores<Bf16>(segment, module, cores);
-            if (small)
-            {
-                CpuLinear.AddCombinations(
-                    _mixedCores + ((long)segment.Start * _coreWidth) + module.CoreColumn, _coreWidth, (T*)module.Expand.Address, module.RU,
-                    Row(y, segment.Start) + module.Column, y.Width, segment.Count, module.DOut);
-            }
-        }
-
-        if (!small)
-            Expand(segment, basis, y);
-    }
-
-    private void Shrink(ClusterSegment segment, SiteBasis basis, Activation x, bool small)
-    {
-        if (small)
-        {
-            CpuLinear.Multiply(
-                Row(x, segment.Start), x.Width, (T*)basis.Shrink.Address, basis.Shrink.In,
-                Row(_shrink!, segment.Start), _shrink!.Width, segment.Count, basis.ShrinkWidth, accumulate: false);
-        }
-        else
-        {
-            using var scope = torch.NewDisposeScope();
-            _shrink!.Part(segment.Start, segment.Count, 0, basis.ShrinkWidth)
-                .addmm_(x.Part(segment.Start, segment.Count, 0, x.Width), basis.Shrink.Transposed, beta: 0);
-        }
-    }
-
-    /// <summary>Σ of every row's own adapter.</summary>
-    private void MixCores<C>(ClusterSegment segment, ModuleBasis module, CoreSlab cores)
-        where C : unmanaged, IElement<C>
-    {
-        int end = segment.Start + segment.Count;
-        for (int row = segment.Start; row < end; row++)
-        {
-            if (row + 1 < end)
-                CorePrefetch.Near((byte*)CoreOf(row + 1), module.RU * module.RV * sizeof(C));
-            CpuLinear.Core(
-                CoreOf(row), Row(_shrink!, row) + module.ShrinkColumn, module.RV,
-                _mixedCores + ((long)row * _coreWidth) + module.CoreColumn, module.RU);
-        }
-
-        C* CoreOf(int row) => (C*)cores.Address(_step.AdapterSlot[row], module.CoreOffset);
-    }
-
-    private void Expand(ClusterSegment segment, SiteBasis basis, Activation y)
-    {
-        for (int row = segment.Start; row < segment.Start + segment.Count; row++)
-        {
-            T* target = Row(_cores!, row);
-            float* mixed = _mixedCores + ((long)row * _coreWidth);
-            for (int i = 0; i < basis.CoreWidth; i++)
-                T.Write(target + i, mixed[i]);
-        }
-
-        using var scope = torch.NewDisposeScope();
-        foreach (ModuleBasis module in basis.Modules)
-        {
-            y.Part(segment.Start, segment.Count, module.Column, module.DOut)
-                .addmm_(_cores!.Part(segment.Start, segment.Count, module.CoreColumn, module.RU), module.Expand.Weight);
-        }
-    }
-
-    private void EnsureAdapterScratch(IReadOnlyList<ClusterSegment> segments)
-    {
-        int shrinkWidth = _shrinkWidth, coreWidth = _coreWidth;
-        foreach (ClusterSegment segment in segments)
-        {
-            shrinkWidth = Math.Max(shrinkWidth, segment.Cluster.ShrinkWidth);
-            coreWidth = Math.Max(coreWidth, segment.Cluster.CoreWidth);
-        }
-
-        if (shrinkWidth == _shrinkWidth && coreWidth == _coreWidth)
-            return;
-        NativeMemory.AlignedFree(_mixedCores);
-        _shrink?.Dispose();
-        _cores?.Dispose();
-        _shrinkWidth = shrinkWidth;
-        _coreWidth = coreWidth;
-        _mixedCores = Floats(_maxRows * coreWidth);
-        _shrink = new Activation(_maxRows, shrinkWidth, DType, CPU);
-        _cores = new Activation(_maxRows, coreWidth, DType, CPU);
     }
 }

@@ -107,6 +107,22 @@ internal static unsafe class CpuLinear
             (even1 + odd1).Store(y + u + Lanes);
         }
 
+        for (; u + Lanes <= ru; u += Lanes)
+        {
+            Vector512<float> even = default, odd = default;
+            C* row = core + u;
+            int v = 0;
+            for (; v + 2 <= rv; v += 2, row += 2 * ru)
+            {
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(T.Read(x + v)), C.Load(row), even);
+                odd = Vector512.FusedMultiplyAdd(Vector512.Create(T.Read(x + v + 1)), C.Load(row + ru), odd);
+            }
+
+            if (v < rv)
+                even = Vector512.FusedMultiplyAdd(Vector512.Create(T.Read(x + v)), C.Load(row), even);
+            (even + odd).Store(y + u);
+        }
+
         // Ranks are often an odd multiple of eight; one number at a time would cost more than all lanes above.
         for (; u + (Lanes / 2) <= ru; u += Lanes / 2)
         {

@@ -51,6 +51,20 @@ internal sealed unsafe class PanelProduct : IDisposable
         });
     }
 
+    /// <summary><see cref="Multiply"/> on the calling thread, inside of a loop that the pool shares.</summary>
+    /// <param name="thread">Its index.</param>
+    public void MultiplyAlone<T>(
+        ushort* x, nint strideX, ushort* panels, int inputs, int outputs, T* y, nint strideY, int rows, bool accumulate, int thread)
+        where T : unmanaged, IElement<T>
+    {
+        float* tile = _tiles + (thread * TileFloats);
+        for (int column = 0; column < outputs; column += Panels.Width)
+        {
+            MultiplyPanel(
+                x, strideX, panels + ((nint)column * inputs), inputs / 2, y + column, strideY, rows, Math.Min(Panels.Width, outputs - column), accumulate, tile);
+        }
+    }
+
     public void Dispose() => NativeMemory.AlignedFree(_tiles);
 
     private void MultiplyPanel<T>(

@@ -22,6 +22,15 @@ internal static class Reduce
         return Vector128.Create(Vector128.Sum(a4), Vector128.Sum(b4), Vector128.Sum(c4), Vector128.Sum(d4));
     }
 
+    /// <summary>The greatest lane; none is NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(Vector512<float> values)
+    {
+        Vector256<float> eight = Vector256.Max(values.GetLower(), values.GetUpper());
+        Vector128<float> four = Vector128.Max(eight.GetLower(), eight.GetUpper());
+        return MathF.Max(MathF.Max(four[0], four[1]), MathF.Max(four[2], four[3]));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Half(Vector512<float> v) => v.GetLower() + v.GetUpper();
 

@@ -12,7 +12,7 @@ namespace Eigengate.Inference.Kernels.Cpu;
 internal static unsafe class WeightLayout
 {
     /// <summary>A decoding step of one sequence and one of a full batch.</summary>
-    private static readonly int[] Rows = [1, 48];
+    public static readonly int[] Rows = [1, 48];
 
     /// <summary>What a trial copies of a matrix at most: more than caches hold, less than would matter in memory.</summary>
     private const long TrialBytes = 64 << 20;
@@ -61,7 +61,7 @@ internal static unsafe class WeightLayout
     }
 
     /// <summary>The shortest of several runs, the first of which only warms up.</summary>
-    private static double Seconds(Action run)
+    public static double Seconds(Action run)
     {
         const int Runs = 4;
         run();

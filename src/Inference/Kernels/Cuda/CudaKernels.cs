@@ -154,22 +154,12 @@ internal sealed unsafe class CudaKernels : IKernels
         // A GPU hides the latency of the cores by itself.
     }
 
-    public void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
+    public void AddDeltas(IReadOnlyList<ClusterSegment> segments, int layer, Site site, CoreSlab cores, Activation x, Activation y)
     {
-        // A padded step runs all its rows through every cluster; rows of another one add zeros.
-        int start = _padded ? 0 : segment.Start, count = _padded ? _paddedRows : segment.Count;
-        int* slots = _padded ? _now.Mask(IndexOf(segment)) : _now.AdapterSlots + start;
-        float* shrunk = (float*)_shrunk.Address;
-        _device.Multiply(new MatrixProduct(
-            true, basis.ShrinkWidth, count, x.Width, (nint)basis.Shrink.Address, x.Width, Element(x, start, 0), x.Width, (nint)shrunk, _shrunk.Width, 0, true));
-        _device.Launch(
-            _functions.MixCores, (count, basis.Modules.Count, 1), AttentionThreads,
-            [(long)shrunk, _shrunk.Width, (long)cores.Address(0, 0), cores.ElementBytes, cores.Pitch, (long)slots, (long)_mixed.Address, _mixed.Width], Places(basis, stackalloc int[15]));
-        foreach (ModuleBasis module in basis.Modules)
+        foreach (ClusterSegment segment in segments)
         {
-            _device.Multiply(new MatrixProduct(
-                false, module.DOut, count, module.RU, (nint)module.Expand.Address, module.DOut,
-                Element(_mixed, 0, module.CoreColumn), _mixed.Width, Element(y, start, module.Column), y.Width, 1, false));
+            if (segment.Cluster.At(layer, site) is { } basis)
+                AddDelta(segment, basis, cores, x, y);
         }
     }
 
@@ -194,6 +184,25 @@ internal sealed unsafe class CudaKernels : IKernels
         _cos.Dispose();
         _sin.Dispose();
         _device.Dispose();
+    }
+
+    private void AddDelta(ClusterSegment segment, SiteBasis basis, CoreSlab cores, Activation x, Activation y)
+    {
+        // A padded step runs all its rows through every cluster; rows of another one add zeros.
+        int start = _padded ? 0 : segment.Start, count = _padded ? _paddedRows : segment.Count;
+        int* slots = _padded ? _now.Mask(IndexOf(segment)) : _now.AdapterSlots + start;
+        float* shrunk = (float*)_shrunk.Address;
+        _device.Multiply(new MatrixProduct(
+            true, basis.ShrinkWidth, count, x.Width, (nint)basis.Shrink.Address, x.Width, Element(x, start, 0), x.Width, (nint)shrunk, _shrunk.Width, 0, true));
+        _device.Launch(
+            _functions.MixCores, (count, basis.Modules.Count, 1), AttentionThreads,
+            [(long)shrunk, _shrunk.Width, (long)cores.Address(0, 0), cores.ElementBytes, cores.Pitch, (long)slots, (long)_mixed.Address, _mixed.Width], Places(basis, stackalloc int[15]));
+        foreach (ModuleBasis module in basis.Modules)
+        {
+            _device.Multiply(new MatrixProduct(
+                false, module.DOut, count, module.RU, (nint)module.Expand.Address, module.DOut,
+                Element(_mixed, 0, module.CoreColumn), _mixed.Width, Element(y, start, module.Column), y.Width, 1, false));
+        }
     }
 
     /// <summary>Torch operations between our own, on another stream: each waits for the other. Never part of a recorded step.</summary>

@@ -5,6 +5,9 @@ namespace Eigengate.Inference.Sampling.Constraints;
 /// <summary>Turns rules into a <see cref="Grammar"/> (Thompson's construction, back to front). Used once.</summary>
 internal sealed class GrammarBuilder
 {
+    /// <summary>Sets of more byte sequences are written once, however often they are used.</summary>
+    private const int MaxInlineSequences = 2;
+
     /// <summary>Bounds memory and time: 16 bytes each.</summary>
     private const int MaxNodes = 1 << 17;
 
@@ -14,14 +17,20 @@ internal sealed class GrammarBuilder
     private readonly List<Node> _nodes = [];
     private readonly Dictionary<Rule, int> _entries = [];
     private readonly Queue<Rule> _pending = [];
-    private readonly Dictionary<string, Rule> _characterRules = [];
+    private readonly Dictionary<CodePoints, (byte Low, byte High)[][]> _encodings = [];
+    private readonly Dictionary<CodePoints, Rule> _characterRules = [];
+    private readonly Dictionary<string, Rule> _equalCharacterRules = [];
     private readonly List<(int Node, Rule Rule)> _calls = [];
+    private readonly CompileWork _work;
     private int _expressionDepth;
 
+    private GrammarBuilder(CompileWork work) => _work = work;
+
     /// <exception cref="ConstraintException">The grammar is too large, matches nothing within the depth, or is left-recursive.</exception>
-    public static Grammar Build(Expression root, int maxDepth)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static Grammar Build(Expression root, int maxDepth, CompileWork work)
     {
-        var builder = new GrammarBuilder();
+        var builder = new GrammarBuilder(work);
         var rule = new Rule("root") { Body = root };
         builder.Require(rule);
         while (builder._pending.TryDequeue(out var next))
@@ -30,7 +39,7 @@ internal sealed class GrammarBuilder
             builder._nodes[node] = builder._nodes[node] with { A = builder._entries[called] };
 
         var nodes = builder._nodes.ToArray();
-        var facts = new GrammarFacts(nodes, builder._entries.ToDictionary(e => e.Value, e => e.Key.Name), maxDepth);
+        var facts = new GrammarFacts(nodes, builder._entries.ToDictionary(e => e.Value, e => e.Key.Name), maxDepth, work);
         var start = builder._entries[rule];
         return facts.Depths[start] <= maxDepth ? new Grammar(nodes, start, facts, maxDepth)
             : throw new ConstraintException(maxDepth > 0 ? $"no text satisfies it with at most {maxDepth} levels of nesting" : "no text satisfies it");
@@ -56,15 +65,26 @@ internal sealed class GrammarBuilder
 
     private int EmitCharacters(CodePoints set, int next)
     {
-        var sequences = Utf8Ranges.Of(set).ToArray();
-        if (sequences.Length <= 2)
-            return EmitBytes(sequences, next);
-        // Larger sets are written once, however often they are used.
-        if (!_characterRules.TryGetValue(set.Key, out var rule))
-            _characterRules[set.Key] = rule = new Rule("character") { Body = new Characters(set) };
-        if (!_entries.ContainsKey(rule))
+        if (!_encodings.TryGetValue(set, out var sequences))
+        {
+            _encodings[set] = sequences = [.. Utf8Ranges.Of(set)];
+            _work.Spend(sequences.Length);
+        }
+
+        return sequences.Length <= MaxInlineSequences ? EmitBytes(sequences, next) : Call(RuleOf(set, sequences), next, nests: false);
+    }
+
+    private Rule RuleOf(CodePoints set, (byte Low, byte High)[][] sequences)
+    {
+        if (_characterRules.TryGetValue(set, out var rule))
+            return rule;
+        if (!_equalCharacterRules.TryGetValue(set.Key, out rule))
+        {
+            _equalCharacterRules[set.Key] = rule = new Rule("character") { Body = new Characters(set) };
             _entries[rule] = EmitBytes(sequences, Add(new Node(Step.Return)));
-        return Call(rule, next, nests: false);
+        }
+
+        return _characterRules[set] = rule;
     }
 
     private int EmitBytes((byte Low, byte High)[][] sequences, int next) => Choose([.. sequences.Select(bytes =>
@@ -121,6 +141,7 @@ internal sealed class GrammarBuilder
     {
         if (_nodes.Count == MaxNodes)
             throw TooLarge();
+        _work.Spend(1);
         _nodes.Add(node);
         return _nodes.Count - 1;
     }

@@ -13,12 +13,13 @@ internal sealed class GrammarFacts
     private readonly int[] _users;
 
     /// <exception cref="ConstraintException">A rule is left-recursive.</exception>
-    public GrammarFacts(Node[] nodes, IReadOnlyDictionary<int, string> ruleNames, int maxDepth)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public GrammarFacts(Node[] nodes, IReadOnlyDictionary<int, string> ruleNames, int maxDepth, CompileWork work)
     {
         _nodes = nodes;
         (_userStarts, _users) = FindUsers(nodes);
         IsNullable = FindNullable();
-        Depths = FindDepths(maxDepth);
+        Depths = FindDepths(maxDepth, work);
         Ranks = new RuleOrder(nodes, IsNullable, ruleNames).Ranks;
     }
 
@@ -75,13 +76,14 @@ internal sealed class GrammarFacts
     }
 
     /// <summary>Level by level: what can be completed within one more level of nesting than what is known.</summary>
-    private int[] FindDepths(int maxDepth)
+    private int[] FindDepths(int maxDepth, CompileWork work)
     {
         var depths = new int[_nodes.Length];
         Array.Fill(depths, Never);
         var within = new bool[_nodes.Length];
         for (var level = 0; level <= maxDepth; level++)
         {
+            work.Spend(1);
             var limit = level;
             Spread(within, node => node.Step switch
             {

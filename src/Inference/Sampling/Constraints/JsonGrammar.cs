@@ -64,29 +64,27 @@ internal sealed class JsonGrammar(Expression space)
 
     public static Expression Quoted(Expression content) => Expression.Of(Expression.Text("\""), content, Expression.Text("\""));
 
-    /// <summary>An array: first one value of each prefix, then <paramref name="least"/> to <paramref name="most"/> others.</summary>
-    /// <param name="prefix">All of them are present.</param>
-    /// <param name="item">Null when no others may follow.</param>
-    /// <param name="least">Fewest others.</param>
-    /// <param name="most">Most others, or null for any number.</param>
-    public Expression Array(IReadOnlyList<Expression> prefix, Expression? item, int least, int? most)
+    /// <summary>An array of <paramref name="least"/> to <paramref name="most"/> items.</summary>
+    /// <param name="first">The first items, as many of them as there are.</param>
+    /// <param name="item">Each item after these.</param>
+    /// <param name="least">Fewest items.</param>
+    /// <param name="most">Most items, or null for any number.</param>
+    public Expression Array(IReadOnlyList<Expression> first, Expression item, int least, int? most)
     {
         var comma = Token(",");
         Expression Following(Expression value) => Expression.Of(comma, Inside(value));
-        var fixedPart = prefix.Select((value, i) => i == 0 ? Inside(value) : Following(value)).ToList();
-        Expression Rest(int from, int? to) => to == 0 || item is null ? Expression.Empty : Following(item).Repeated(from, to);
-        Expression body;
-        if (prefix.Count > 0)
-            body = Expression.Of([.. fixedPart, Rest(least, most)]);
-        else if (item is null || most == 0)
-            body = Expression.Empty;
-        else
+        // Back to front: what may come after so many items.
+        var given = Math.Max(1, Math.Min(first.Count, most ?? int.MaxValue));
+        var rest = most <= given ? Expression.Empty : Following(item).Repeated(Math.Max(0, least - given), most - given);
+        for (var i = given - 1; i > 0; i--)
         {
-            body = Expression.Of(Inside(item), Rest(Math.Max(0, least - 1), most - 1));
-            if (least == 0)
-                body = body.Optional();
+            rest = new Reference(new Rule("items") { Body = Expression.Of(Following(first[i]), rest) });
+            if (least <= i)
+                rest = rest.Optional();
         }
 
+        var items = Expression.Of(Inside(first.Count > 0 ? first[0] : item), rest);
+        var body = most == 0 ? Expression.Empty : least == 0 ? items.Optional() : items;
         return Expression.Of(Expression.Text("["), space, body, Token("]", trailing: false));
     }
 

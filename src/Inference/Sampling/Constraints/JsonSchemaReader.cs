@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace Eigengate.Inference.Sampling.Constraints;
@@ -17,17 +18,20 @@ internal sealed class JsonSchemaReader
     private readonly JsonElement _root;
     private readonly JsonGrammar _json;
     private readonly bool _othersByDefault;
+    private readonly CompileWork _work;
     private readonly Dictionary<string, Rule> _references = [];
     private int _depth;
 
-    private JsonSchemaReader(JsonElement root, JsonGrammar json, bool othersByDefault) => (_root, _json, _othersByDefault) = (root, json, othersByDefault);
+    private JsonSchemaReader(JsonElement root, JsonGrammar json, bool othersByDefault, CompileWork work) =>
+        (_root, _json, _othersByDefault, _work) = (root, json, othersByDefault, work);
 
     /// <param name="schema">An object or a boolean.</param>
     /// <param name="json">Kind of white space.</param>
     /// <param name="othersByDefault">Whether an object without additionalProperties may have any.</param>
+    /// <param name="work">Bounds the number of schemas read: references can name one part in many ways.</param>
     /// <exception cref="ConstraintException">Names the keyword and its place.</exception>
-    public static Expression Read(JsonElement schema, JsonGrammar json, bool othersByDefault) =>
-        new JsonSchemaReader(schema, json, othersByDefault).Read(schema, "#");
+    public static Expression Read(JsonElement schema, JsonGrammar json, bool othersByDefault, CompileWork work) =>
+        new JsonSchemaReader(schema, json, othersByDefault, work).Read(schema, "#");
 
     private Expression Read(JsonElement schema, string path)
     {
@@ -37,6 +41,8 @@ internal sealed class JsonSchemaReader
             throw new ConstraintException($"the schema at {path} must be an object or a boolean, got {schema.ValueKind}");
         if (++_depth > MaxDepth)
             throw new ConstraintException($"the schema at {path} nests more than {MaxDepth} deep");
+        // What is read becomes some twenty objects; the keywords are looked through several times.
+        _work.Spend(20 + schema.GetPropertyCount());
         var expression = ReadKind(new SchemaFields(schema, path));
         _depth--;
         return expression;
@@ -82,7 +88,7 @@ internal sealed class JsonSchemaReader
             throw fields.Refused(keyword, "cannot be enforced with more than one schema");
         if (keyword == "oneOf" && options.Length > MaxOneOf)
             throw fields.Refused(keyword, $"can only be enforced for at most {MaxOneOf} schemas, got {options.Length}");
-        if (keyword == "oneOf" && !DisjointSchemas.Hold(options, option => Follow(option, fields)))
+        if (keyword == "oneOf" && !DisjointSchemas.Hold(options, option => Follow(option, fields), _work))
             throw fields.Refused(keyword, "cannot be enforced: its schemas must differ in type, or be objects that all require a property with differing constants (else use anyOf)");
         return Expression.AnyOf([.. options.Select((option, i) => Read(option, fields.At(keyword, i)))]);
     }
@@ -90,36 +96,38 @@ internal sealed class JsonSchemaReader
     private Reference Resolve(JsonElement reference, SchemaFields fields)
     {
         var pointer = reference.ValueKind == JsonValueKind.String ? reference.GetString()! : throw fields.Refused("$ref", "must be a string");
-        var target = Target(pointer, fields);
-        if (_references.TryGetValue(pointer, out var rule))
+        var (target, path) = Target(pointer, fields);
+        if (_references.TryGetValue(path, out var rule))
             return new Reference(rule);
-        _references[pointer] = rule = new Rule(pointer);
-        rule.Body = Read(target, pointer);
+        _references[path] = rule = new Rule(path);
+        rule.Body = Read(target, path);
         return new Reference(rule);
     }
 
-    private JsonElement Target(string pointer, SchemaFields fields)
+    /// <summary>What a pointer names, and its path, which is the same however the pointer is written.</summary>
+    private (JsonElement Schema, string Path) Target(string pointer, SchemaFields fields)
     {
         if (pointer != "#" && !pointer.StartsWith("#/", StringComparison.Ordinal))
             throw fields.Refused("$ref", $"can only point into the schema itself (#/…), got '{pointer}'");
-        var at = _root;
+        var (at, path) = (_root, "#");
         foreach (var part in pointer.Split('/').Skip(1))
         {
             var name = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
-            if (at.ValueKind == JsonValueKind.Array && int.TryParse(name, out var index) && index >= 0 && index < at.GetArrayLength())
-                at = at[index];
+            if (at.ValueKind == JsonValueKind.Array && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < at.GetArrayLength())
+                (at, name) = (at[index], index.ToString(CultureInfo.InvariantCulture));
             else if (at.ValueKind != JsonValueKind.Object || !at.TryGetProperty(name, out at))
                 throw fields.Refused("$ref", $"points to nothing: '{pointer}'");
+            path += "/" + name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
         }
 
-        return at;
+        return (at, path);
     }
 
     /// <summary>The schema behind references, for comparing; a circle of them ends somewhere on it.</summary>
     private JsonElement Follow(JsonElement schema, SchemaFields fields)
     {
         for (var i = 0; i < MaxDepth && schema.ValueKind == JsonValueKind.Object && schema.TryGetProperty("$ref", out var reference) && reference.ValueKind == JsonValueKind.String; i++)
-            schema = Target(reference.GetString()!, fields);
+            schema = Target(reference.GetString()!, fields).Schema;
         return schema;
     }
 
@@ -194,10 +202,6 @@ internal sealed class JsonSchemaReader
         var most = fields.Count("maxItems");
         var item = fields.Element("items") is { } schema ? Read(schema, fields.At("items")) : _json.Value;
         var prefix = fields.Element("prefixItems", JsonValueKind.Array)?.EnumerateArray().Select((p, i) => Read(p, fields.At("prefixItems", i))).ToArray() ?? [];
-        // Shorter arrays satisfy prefixItems too: one form for each number of items up to it.
-        var forms = Enumerable.Range(0, prefix.Length).Where(n => n >= least && !(n > most)).Select(n => _json.Array(prefix[..n], null, 0, 0)).ToList();
-        if (!(prefix.Length > most))
-            forms.Add(_json.Array(prefix, item, Math.Max(0, least - prefix.Length), most - prefix.Length));
-        return least > most ? Expression.AnyOf() : Expression.AnyOf(forms);
+        return least > most ? Expression.AnyOf() : _json.Array(prefix, item, least, most);
     }
 }
