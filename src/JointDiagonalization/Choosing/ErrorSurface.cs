@@ -16,16 +16,17 @@ internal sealed class ErrorSurface
     // Remainders are estimated from a part of the products, as a share of the error without residual.
     private const int ProductsForResidual = 32;
 
-    private readonly Dictionary<(int U, int V), double> _errors;
+    private readonly double[,] _errors;
     private readonly Dictionary<(int U, int V, int Residual), double> _shares = [];
 
-    private ErrorSurface(Dictionary<(int U, int V), double> errors, IReadOnlyList<(int U, int V)> withResidual) => (_errors, WithResidual) = (errors, withResidual);
+    private ErrorSurface(double[,] errors, IReadOnlyList<(int U, int V)> withResidual) => (_errors, WithResidual) = (errors, withResidual);
 
     /// <summary>The pairs that were tried with a private residual.</summary>
     internal IReadOnlyList<(int U, int V)> WithResidual { get; }
 
+    /// <summary>Of any pair of ranks up to the grid's largest; with a residual, of those that were tried with one.</summary>
     internal double Error(CompressionSetting setting) =>
-        _errors[(setting.RankU, setting.RankV)] * (setting.Residual == 0 ? 1 : _shares[(setting.RankU, setting.RankV, setting.Residual)]);
+        _errors[setting.RankU - 1, setting.RankV - 1] * (setting.Residual == 0 ? 1 : _shares[(setting.RankU, setting.RankV, setting.Residual)]);
 
     /// <param name="sample">Modules in memory.</param>
     /// <param name="clusterOf">Cluster of each adapter.</param>
@@ -43,7 +44,7 @@ internal sealed class ErrorSurface
         IReadOnlyList<int> residuals,
         CancellationToken cancellation)
     {
-        var captured = grid.Pairs.ToDictionary(p => p, _ => 0.0);
+        double[,] captured = new double[grid.U[^1], grid.V[^1]];
         var remainders = new Remainders(withResidual, residuals);
         double products = 0;
         foreach (SampledModule module in sample.Modules)
@@ -58,12 +59,24 @@ internal sealed class ErrorSurface
             }
         }
 
-        var surface = new ErrorSurface(captured.ToDictionary(c => c.Key, c => products == 0 ? 0 : Math.Max(0, 1 - (c.Value / products))), withResidual);
+        var surface = new ErrorSurface(Lost(captured, products), withResidual);
         remainders.WriteShares(surface._shares);
         return surface;
     }
 
-    private static void Add(SampledModule module, int[] members, RankGrid grid, Dictionary<(int U, int V), double> captured, Remainders remainders)
+    /// <summary>What is not captured, as a share; in place.</summary>
+    private static double[,] Lost(double[,] captured, double products)
+    {
+        for (int u = 0; u < captured.GetLength(0); u++)
+        {
+            for (int v = 0; v < captured.GetLength(1); v++)
+                captured[u, v] = products == 0 ? 0 : Math.Max(0, 1 - (captured[u, v] / products));
+        }
+
+        return captured;
+    }
+
+    private static void Add(SampledModule module, int[] members, RankGrid grid, double[,] captured, Remainders remainders)
     {
         using var scope = NewDisposeScope();
         using CanonicalFactors own = module.Factors.Select(members);
@@ -74,8 +87,12 @@ internal sealed class ErrorSurface
         Tensor z = factors.F.mm(u).view(factors.Count, factors.Width, -1), w = factors.G.mm(v).view(factors.Count, factors.Width, -1);
         int columnsU = (int)u.shape[1], columnsV = (int)v.shape[1];
         double[] blocks = LeadingBlocks(z, w);
-        foreach (var (rankU, rankV) in grid.Pairs)
-            captured[(rankU, rankV)] += module.Weight * blocks[((Math.Min(rankU, columnsU) - 1) * columnsV) + Math.Min(rankV, columnsV) - 1];
+        for (int rankU = 0; rankU < captured.GetLength(0); rankU++)
+        {
+            int row = Math.Min(rankU, columnsU - 1) * columnsV;
+            for (int rankV = 0; rankV < captured.GetLength(1); rankV++)
+                captured[rankU, rankV] += module.Weight * blocks[row + Math.Min(rankV, columnsV - 1)];
+        }
 
         if (remainders.IsEmpty)
             return;

@@ -36,6 +36,24 @@ internal sealed class RankGrid
         ]);
     }
 
+    /// <summary>All other pairs between the grid's neighbours of one, of which a budget is rarely on the grid.</summary>
+    internal IEnumerable<(int U, int V)> Around(int rankU, int rankV)
+    {
+        HashSet<(int, int)> known = [.. Pairs];
+        return
+            from u in Between(U, rankU)
+            from v in Between(V, rankV)
+            where !known.Contains((u, v))
+            select (u, v);
+
+        static IEnumerable<int> Between(int[] ranks, int rank)
+        {
+            int at = Array.IndexOf(ranks, rank);
+            int from = ranks[Math.Max(0, at - 1)], to = ranks[Math.Min(ranks.Length - 1, at + 1)];
+            return Enumerable.Range(from, to - from + 1);
+        }
+    }
+
     /// <summary>Only this pair; with <paramref name="larger"/> also what half as much again would give, on either side or both.</summary>
     internal static RankGrid Only(int rankU, int rankV, bool larger)
     {

@@ -7,7 +7,8 @@ namespace Eigengate.JointDiagonalization.Choosing;
 
 /// <summary>
 /// Chooses ranks, clusters and residual for a goal: reads a sample of modules, takes the errors of all ranks from its
-/// spectra for several numbers of clusters, and fits the best settings on the sample until the best one is a fitted one
+/// spectra for several numbers of clusters, and fits the best settings on the sample until the best one is a fitted one,
+/// first on a coarse grid of ranks and then on every rank around what that gave
 /// (spec/joint-diagonalization.md §3 tails, §11).
 /// </summary>
 internal sealed class SettingChooser
@@ -58,7 +59,15 @@ internal sealed class SettingChooser
             select new CompressionSetting(pair.U, pair.V, c, t);
         var search = new SettingSearch(goal, settings, s => surfaces[s.Clusters].Error(s), size.Of);
         var chooser = new SettingChooser(goal, sample, search);
-        chooser.FitUntilSettled(new SampleFit(sample, options.Seed, cancellation), assignments, progress);
+        var fit = new SampleFit(sample, options.Seed, cancellation);
+        chooser.FitUntilSettled(fit, assignments, progress, hopeful: true);
+        CompressionSetting found = chooser.Choice.Chosen.Setting;
+        if (goal.Rank is null && found.Residual == 0)
+        {
+            search.Add(grid.Around(found.RankU, found.RankV).Select(p => found with { RankU = p.U, RankV = p.V }));
+            chooser.FitUntilSettled(fit, assignments, progress, hopeful: false);
+        }
+
         return chooser;
     }
 
@@ -89,11 +98,11 @@ internal sealed class SettingChooser
         return Choice;
     }
 
-    private void FitUntilSettled(SampleFit fit, Dictionary<int, int[]> assignments, IProgress<CompressionProgress>? progress)
+    private void FitUntilSettled(SampleFit fit, Dictionary<int, int[]> assignments, IProgress<CompressionProgress>? progress, bool hopeful)
     {
         for (int fits = 1; ; fits++)
         {
-            var (best, reachable) = _search.Pick(hopeful: fits <= MaxFits);
+            var (best, reachable) = _search.Pick(hopeful && fits <= MaxFits);
             if (_goal.BudgetBytes is { } budget && !reachable)
                 throw new ArgumentException($"the budget of {budget} bytes is too small; the smallest setting considered, {best.Setting}, needs {best.Bytes}");
             if (_search.IsFitted(best.Setting) || fits > MaxFits)

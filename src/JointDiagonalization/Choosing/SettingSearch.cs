@@ -10,7 +10,9 @@ internal sealed class SettingSearch
     private const double FitGain = 0.03;
 
     private readonly CompressionGoal _goal;
-    private readonly (CompressionSetting Setting, double Error, long Bytes)[] _all;
+    private readonly Func<CompressionSetting, double> _error;
+    private readonly Func<CompressionSetting, long> _bytes;
+    private readonly List<(CompressionSetting Setting, double Error, long Bytes)> _all = [];
     private readonly Dictionary<CompressionSetting, double> _fitted = [];
     private readonly Dictionary<int, double> _corrections = [];
     private double _runCorrection = 1;
@@ -18,15 +20,17 @@ internal sealed class SettingSearch
 
     internal SettingSearch(CompressionGoal goal, IEnumerable<CompressionSetting> settings, Func<CompressionSetting, double> error, Func<CompressionSetting, long> bytes)
     {
-        _goal = goal;
-        _all = [.. settings.Select(s => (s, error(s), bytes(s)))];
+        (_goal, _error, _bytes) = (goal, error, bytes);
+        Add(settings);
     }
 
-    internal int Count => _all.Length;
+    internal int Count => _all.Count;
+
+    internal void Add(IEnumerable<CompressionSetting> settings) => _all.AddRange(settings.Select(s => (s, _error(s), _bytes(s))));
 
     internal ConsideredSetting Of(CompressionSetting setting)
     {
-        var (_, error, bytes) = Array.Find(_all, a => a.Setting == setting);
+        var (_, error, bytes) = _all.Find(a => a.Setting == setting);
         return Estimate(setting, error, bytes);
     }
 
@@ -34,7 +38,7 @@ internal sealed class SettingSearch
     internal void Learn(CompressionSetting setting, double fitted)
     {
         _fitted[setting] = fitted;
-        double read = Array.Find(_all, a => a.Setting == setting).Error;
+        double read = _all.Find(a => a.Setting == setting).Error;
         if (read > 0)
             _corrections[setting.Clusters] = fitted / read;
     }

@@ -9,8 +9,8 @@ internal sealed class SurveyPlan
     private const int FewestAdapters = 500;
     private const int AdaptersPerCluster = 2;
 
-    /// <summary>Floating-point operations that the default may spend; about ten seconds of two cores.</summary>
-    private const double Budget = 1e12;
+    /// <summary>Floating-point operations that the default may spend; some ten seconds of two cores.</summary>
+    private const double Budget = 5e11;
 
     /// <summary>Of a Krylov iteration per row, dimension and column, times iterations (spec/joint-diagonalization.md §6).</summary>
     private const double OperationsPerEntry = 32 * Surveyor.Iterations;

@@ -91,6 +91,34 @@ public sealed class CompressCommandTests(SmallBundle small) : IDisposable
     }
 
     [Fact]
+    public async Task A_target_that_the_first_choice_missed_is_met_by_a_larger_one_and_both_are_told()
+    {
+        // Every other layer is read for the choice, the odd ones; the even ones are harder.
+        AdapterFolders.WriteLayers(_folder["in"], count: 10, layers: 24, hard: layer => layer % 2 == 0);
+        string[] arguments = ["compress", "--adapters", _folder["in"], "--out", Bundle, "--target-error", "0.12", "--clusters", "1", "--residual", "0", "--figure-modules", "0"];
+        JsonElement summary = (await CommandRun.OfAsync([.. arguments, "--json"])).Succeeded().Json;
+        JsonElement[] chosen = [.. summary.GetProperty("goal").GetProperty("choices").EnumerateArray().Select(c => c.GetProperty("chosen"))];
+        Assert.Equal(2, chosen.Length);
+        Assert.InRange(chosen[0].GetProperty("error").GetDouble(), 0, 0.12);
+        Assert.True(chosen[1].GetProperty("bytes").GetInt64() > chosen[0].GetProperty("bytes").GetInt64());
+        Assert.InRange(ReadReport(Bundle).GetProperty("mean_rel_sq_error").GetDouble(), 0, 0.12);
+
+        CommandRun table = (await CommandRun.OfAsync([.. arguments, "--overwrite"])).Succeeded();
+        Assert.Equal(3, table.Output.Split("is the smallest setting expected to stay within 12.00").Length);
+        Assert.Contains("target 12.00 %: met with error", table.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_target_out_of_reach_exits_with_2_and_says_missed()
+    {
+        CommandRun run = await CommandRun.OfAsync(
+            "compress", "--adapters", small.Adapters, "--out", Bundle, "--rank", "4", "--residual", "0", "--target-error", "0.0001", "--figure-modules", "0");
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("MISSED with error", run.Output, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(Bundle, BundleManifest.FileName)));
+    }
+
+    [Fact]
     public async Task An_interrupted_run_leaves_nothing_behind()
     {
         AdapterFolders.Write(_folder["in"], 4);

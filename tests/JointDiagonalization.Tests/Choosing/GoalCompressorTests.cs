@@ -142,13 +142,10 @@ public sealed class GoalCompressorTests : IDisposable
     /// <summary>24 layers, of which every other one is read for the choice; those that are not hold more noise.</summary>
     private string[] WithHardModulesBetweenSampledOnes(int adapters)
     {
-        BundleModule[] modules = [.. Enumerable.Range(0, 24).Select(m => new BundleModule($"model.layers.{m}.self_attn.q_proj", 24, 24))];
+        const int layers = 24;
+        BundleModule[] modules = [.. Enumerable.Range(0, layers).Select(m => new BundleModule(AdapterFolders.PathOfLayer(m), 24, 24))];
         HashSet<string> sampled = [.. ModuleSample.Choose(modules, 12).Select(m => m.Module.Path)];
-        var deltas = modules.ToDictionary(m => m.Path, m => Synthetic.Families(m.Path.Length + m.DOut, adapters, 1, 24, 24, 3, 4, sampled.Contains(m.Path) ? 0.1 : 0.4));
-        string[] folders = [.. Enumerable.Range(0, adapters).Select(i => _folder["in", $"adapter-{i:D3}"])];
-        for (int i = 0; i < adapters; i++)
-            PeftFiles.Write(folders[i], modules.Select(m => KeyValuePair.Create(m.Path, deltas[m.Path][i])));
-        return folders;
+        return AdapterFolders.WriteLayers(_folder["in"], adapters, layers, layer => !sampled.Contains(modules[layer].Path));
     }
 
     private CompressorOptions Options() => new() { Output = _folder["out"] };

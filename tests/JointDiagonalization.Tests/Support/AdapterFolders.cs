@@ -19,4 +19,20 @@ internal static class AdapterFolders
             PeftFiles.Write(folders[i], perModule.Select(m => KeyValuePair.Create(m.Path, m.Deltas[i])));
         return folders;
     }
+
+    /// <summary>Layers of one square module each, of which those chosen hold more noise.</summary>
+    internal static string[] WriteLayers(string root, int count, int layers, Func<int, bool> hard)
+    {
+        string[] folders = [.. Enumerable.Range(0, count).Select(i => Path.Combine(root, $"adapter-{i:D3}"))];
+        var perLayer = Enumerable.Range(0, layers).Select(layer =>
+        {
+            string path = PathOfLayer(layer);
+            return (Path: path, Deltas: Synthetic.Families(path.Length + 24, count, 1, 24, 24, 3, 4, hard(layer) ? 0.4 : 0.1));
+        }).ToArray();
+        for (int i = 0; i < count; i++)
+            PeftFiles.Write(folders[i], perLayer.Select(m => KeyValuePair.Create(m.Path, m.Deltas[i])));
+        return folders;
+    }
+
+    internal static string PathOfLayer(int layer) => $"model.layers.{layer}.self_attn.q_proj";
 }
