@@ -51,7 +51,7 @@ public static class SigmaProjection
         var (cores, ru, rv, errors) = InSpan(factors, basis);
         Tensor h = ru.t().mm(ru) * rv.t().mm(rv);
         Tensor b = ru.t().matmul(cores).matmul(rv).diagonal(0, 1, 2);
-        Tensor d = linalg.lstsq(h, b.t()).Solution.t();
+        Tensor d = DiagonalCores.Solve(h, b.t()).t();
         Tensor rest = cores - (ru * d.unsqueeze(1)).matmul(rv.t());
         double[] beyondDiagonal = rest.Squared().sum(new long[] { 1, 2 }).ToDoubles();
         float[] values = (d * NormsOf(factors, d).view(-1, 1)).ToFloats();

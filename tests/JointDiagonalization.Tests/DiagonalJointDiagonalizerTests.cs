@@ -174,6 +174,29 @@ public sealed class DiagonalJointDiagonalizerTests
         Assert.Equal(energy.OrderDescending(), energy);
     }
 
+    [Theory]
+    [InlineData(1e-3)]
+    [InlineData(1e-4)]
+    [InlineData(1e-5)]
+    [InlineData(1e-6)]
+    [InlineData(0)]
+    public void On_nearly_equal_columns_the_stated_error_is_still_that_of_the_stored_core(double apart)
+    {
+        LoraDelta[] deltas = Synthetic.Unstructured(3, 6, 4, 4, 3);
+        using CanonicalFactors factors = Synthetic.Canonical(deltas, ScalarType.Float32);
+        using JointFit fit = Fit(factors, 3);
+        float[] u = [.. Rows(fit.Basis.U).SelectMany((row, i) => new[] { row[0], row[1], row[0] + (apart * ((i % 3) - 1)) }).Select(x => (float)x)];
+        float[] v = [.. Rows(fit.Basis.V).SelectMany((row, i) => new[] { row[0], row[1], row[0] + (apart * (i < 2 ? 1 : -1)) }).Select(x => (float)x)];
+        using SharedBasis basis = SharedBasis.FromArrays(u, 4, 3, v, 4, 3);
+        Sigma[] cores = SigmaProjection.ProjectDiagonal(factors, basis);
+        for (int i = 0; i < deltas.Length; i++)
+        {
+            double[,] product = Dense.Product(deltas[i]);
+            double[,] served = DenseDiagonal.Rebuild(Dense.From(basis.U), Dense.From(basis.V), [.. cores[i].Values.Select(d => (double)d)]);
+            Assert.Equal(Dense.SquaredDistance(product, served) / Dense.SquaredNorm(product), cores[i].RelSqError, 1e-5);
+        }
+    }
+
     [Fact]
     public void Unequal_ranks_have_no_diagonal()
     {

@@ -17,7 +17,7 @@ internal static class ClusterScore
         if (diagonal)
         {
             Tensor b = (z * w).sum(dim: 0).unsqueeze(1);
-            return 1 - (b * linalg.lstsq(gramU * gramV, b).Solution).sum().item<double>();
+            return 1 - (b * DiagonalCores.Solve(gramU * gramV, b)).sum().item<double>();
         }
 
         // ‖Q_UᵀM̂Q_V‖² = ⟨Z (UᵀU)⁻¹ Zᵀ, W (VᵀV)⁻¹ Wᵀ⟩
