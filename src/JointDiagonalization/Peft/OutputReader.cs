@@ -74,8 +74,8 @@ public static class OutputReader
         using var scope = NewDisposeScope();
         double[] scaled = [.. delta.B.AsSpan(first * delta.Rank, count * delta.Rank).ToArray().Select(b => b * delta.Scale)];
         Tensor a = tensor(delta.A, delta.Rank, delta.InFeatures).to(ScalarType.Float64);
-        Tensor merged = tensor(weight, count, delta.InFeatures).to(ScalarType.Float64) + tensor(scaled, count, delta.Rank).mm(a);
-        return merged.square().sum(1).sqrt().data<double>().ToArray();
+        Tensor merged = tensor(weight, count, delta.InFeatures).to(ScalarType.Float64).Plus(tensor(scaled, count, delta.Rank).mm(a));
+        return merged.Squared().sum(1).sqrt().ToDoubles();
     }
 
     private static AdapterFormatException Error(PeftAdapter adapter, string problem) => new(adapter.Id, $"{PeftAdapter.WeightsFile}: {problem}");

@@ -3,6 +3,7 @@ using Eigengate.Inference.Kernels.Cpu;
 using Eigengate.Inference.KvCache;
 using Eigengate.Inference.Models;
 using Eigengate.Inference.Scheduling;
+using static Eigengate.Inference.Tests.Kernels.DenseAttention;
 using static TorchSharp.torch;
 
 namespace Eigengate.Inference.Tests.Kernels;
@@ -62,38 +63,4 @@ public unsafe class RowAttentionTests
             }
         }
     }
-
-    private static double[] Expected(ushort* query, KvBlockTable table, KvLayer cache, ModelConfig config, int head, int begin, int end)
-    {
-        int width = config.HeadDim, column = head / (config.Heads / config.KvHeads) * width;
-        double[] scores = [.. Enumerable.Range(begin, end - begin).Select(p => Dot(query, At(cache.KeyAddress, p), width) / Math.Sqrt(width))];
-        double[] weights = [.. scores.Select(s => Math.Exp(s - scores.Max()))];
-        double[] mixed = new double[width];
-        for (int p = begin; p < end; p++)
-        {
-            for (int i = 0; i < width; i++)
-                mixed[i] += weights[p - begin] / weights.Sum() * Wide(At(cache.ValueAddress, p)[i]);
-        }
-
-        return mixed;
-
-        ushort* At(void* memory, int position) => (ushort*)memory + (table.Slot(position) * config.KvWidth) + column;
-    }
-
-    private static double Dot(ushort* a, ushort* b, int width)
-    {
-        double sum = 0;
-        for (int i = 0; i < width; i++)
-            sum += (double)Wide(a[i]) * Wide(b[i]);
-        return sum;
-    }
-
-    private static void Fill(void* memory, int count, int seed)
-    {
-        var random = new Random(seed);
-        for (int i = 0; i < count; i++)
-            Bf16.Write((Bf16*)memory + i, (float)TestModel.Normal(random));
-    }
-
-    private static float Wide(ushort value) => BitConverter.UInt32BitsToSingle((uint)value << 16);
 }
